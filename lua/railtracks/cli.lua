@@ -1,0 +1,296 @@
+--- The program's command line: what to do, and the exit status of having done it.
+
+local core = require "railtracks.core"
+local host = require "railtracks.host"
+
+local OK, FAILED, USAGE = 0, 1, 2
+
+local usage_text = [[
+usage: railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
+       railtracks run [OPTION...] -e CODE [ARG...]  run code
+       railtracks runs [OPTION...]                  list the recorded runs, newest first
+       railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
+       railtracks version
+       railtracks help [COMMAND]
+]]
+
+local help = {}
+
+help.run = [[
+usage: railtracks run [OPTION...] SCRIPT [ARG...]
+       railtracks run [OPTION...] -e CODE [ARG...]
+
+Runs SCRIPT ('-' for standard input), or CODE, as the root call of a run. The ARGs reach
+it as '...' and in 'arg'. Every call is recorded in the journal.
+
+  -e CODE             run CODE instead of a script
+  --journal FILE      where to record; 'none' keeps the newest 100,000 calls in memory
+  --journal-max SIZE  bytes the journal may take (K, M, G; default 2G): past it the oldest
+                      ended runs are removed first; 0 sets no bound
+  --record-limit SIZE bytes of an argument or result that are recorded (default 64K)
+
+Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+]]
+
+help.runs = [[
+usage: railtracks runs [OPTION...]
+
+Lists the recorded runs, newest first.
+
+  --json              print a JSON list
+  --limit N           at most N runs (default 50)
+  --all               all of them
+  --journal FILE      the journal to read
+]]
+
+help.show = [[
+usage: railtracks show [OPTION...] [RUN]
+
+Shows a run as a tree of its calls. RUN is a unique beginning or end of a run's id, or @1
+for the newest, @2 for the one before (default: @1).
+
+  --json              print one JSON object {"run": {...}, "calls": [...]}
+  --limit N           at most N calls (default 200)
+  --all               all of them
+  --journal FILE      the journal to read
+]]
+
+help.version = "usage: railtracks version\n\nPrints the version.\n"
+help.help = "usage: railtracks help [COMMAND]\n\nSays how a command is used.\n"
+
+local function complain(format, ...)
+  io.stderr:write("railtracks: ", format:format(...), "\n")
+  return USAGE
+end
+
+-- Options -------------------------------------------------------------------------------
+
+local units = { [""] = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40 }
+
+local function size(text)
+  local number, unit = text:upper():match("^(%d+)([KMGT]?)I?B?$")
+  number = math.tointeger(tonumber(number))
+  if not number or number > math.maxinteger // units[unit] then return nil end
+  return number * units[unit]
+end
+
+local function count(text)
+  local number = text:match("^%d+$") and math.tointeger(tonumber(text))
+  return number
+end
+
+local function text(value) return value end
+
+--- How an option's value is read, and what is said when it cannot be.
+local kinds = {
+  flag = {},
+  text = { read = text },
+  count = { read = count, wants = "a whole number" },
+  size = { read = size, wants = "a size such as 65536, 64K or 2G" },
+}
+
+local options_of = {
+  run = {
+    ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
+    ["--record-limit"] = "size",
+  },
+  runs = {
+    ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
+  },
+  show = {
+    ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
+  },
+}
+
+--- Reads the options from `args[at]` on. Returns them by name without dashes, and the
+--- place of the first word that is none; or nil and what is wrong.
+local function read_options(command, args, at)
+  local known, found = options_of[command], {}
+  while args[at] and args[at]:sub(1, 1) == "-" and args[at] ~= "-" do
+    local word = args[at]
+    at = at + 1
+    if word == "--" then break end
+    local name, value = word:match("^(%-%-[^=]+)=(.*)$")
+    name = name or word
+    if name == "--help" or name == "-h" then return { help = true }, at end
+    local kind = known[name]
+    if not kind then return nil, ("%s: there is no option %s"):format(command, name) end
+    if kind == "flag" then
+      if value then return nil, ("%s: %s takes no value"):format(command, name) end
+      value = true
+    else
+      if not value then
+        value, at = args[at], at + 1
+        if not value then return nil, ("%s: %s wants a value"):format(command, name) end
+      end
+      local given = value
+      value = kinds[kind].read(given)
+      if value == nil then
+        return nil, ("%s: %s wants %s, got '%s'"):format(command, name, kinds[kind].wants, given)
+      end
+    end
+    found[name:gsub("^%-+", ""):gsub("-", "_")] = value
+    if name == "-e" then break end -- as in lua: what follows the code are its arguments
+  end
+  return found, at
+end
+
+-- run -----------------------------------------------------------------------------------
+
+local function see_help(command) return ("see 'railtracks help %s'"):format(command) end
+
+--- The chunk to run, its name and its path; or nil and what is wrong.
+local function load_script(file)
+  if file == "-" then
+    local source = io.read("a")
+    local chunk, problem = load((source:gsub("^#[^\n]*", "")), "=stdin")
+    return chunk, chunk and "stdin" or problem
+  end
+  local handle, problem = io.open(file, "rb")
+  if not handle then return nil, "cannot open " .. problem end
+  local readable, why = handle:read(0)
+  handle:close()
+  if not readable and why then return nil, ("cannot read %s: %s"):format(file, why) end
+  local chunk
+  chunk, problem = loadfile(file)
+  return chunk, chunk and file:match("[^/]+$") or problem, file
+end
+
+--- `arg` as lua sets it: the script at 0, its arguments from 1 on, what stood before at
+--- negative places.
+local function set_arg(args, script_at)
+  arg = {} -- luacheck: ignore 121
+  for i = 0, #args do arg[i - script_at] = args[i] end
+end
+
+local function report_failure(problem, trace)
+  local ok, message = pcall(tostring, problem)
+  io.stderr:write("railtracks: ", ok and message or "the run failed with an error that cannot be shown",
+    "\n", trace, trace ~= "" and "\n" or "")
+end
+
+local commands = {}
+
+function commands.run(args, at)
+  local options, first = read_options("run", args, at)
+  if not options then return complain("%s; %s", first, see_help "run") end
+  if options.help then return commands.help({ "help", "run" }, 2) end
+  local chunk, name, path
+  if options.e then
+    set_arg(args, first - 1)
+    local problem
+    chunk, problem = load(options.e, "=(command line)")
+    if not chunk then return complain("%s", problem) end
+    name = "(command line)"
+  else
+    if not args[first] then return complain("run: which script? %s", see_help "run") end
+    chunk, name, path = load_script(args[first])
+    if not chunk then return complain("%s", name) end
+    set_arg(args, first)
+    if path then
+      local folder = path:match("^(.*/)[^/]*$") or "./"
+      package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+    end
+    first = first + 1
+  end
+
+  core.configure {
+    journal = options.journal, journal_max = options.journal_max,
+    record_limit = options.record_limit,
+  }
+  host.catch_signals()
+  local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
+  io.stdout:flush()
+  local lost, why = core.lost()
+  if lost > 0 then
+    io.stderr:write(("railtracks: error: %d calls were not recorded: %s\n"):format(lost, why))
+  end
+  if core.exit_code() then return core.exit_code() end
+  local signal = host.signal()
+  if status == "cancelled" and signal then return 128 + signal end
+  if status ~= "done" then
+    report_failure(problem, trace)
+    return FAILED
+  end
+  return lost > 0 and FAILED or OK
+end
+
+-- runs, show ----------------------------------------------------------------------------
+
+local function with_journal(command, args, at, use)
+  local options, first = read_options(command, args, at)
+  if not options then return complain("%s; %s", first, see_help(command)) end
+  if options.help then return commands.help({ "help", command }, 2) end
+  if options.journal == "none" then
+    return complain("%s: there is nothing to read in the journal 'none'", command)
+  end
+  core.configure { journal = options.journal }
+  host.die_of_pipe()
+  local width = host.terminal(1)
+  options.width = width
+  options.colour = width and os.getenv "TERM" ~= "dumb" and (os.getenv "NO_COLOR" or "") == ""
+  if options.all then options.limit = math.maxinteger end
+  local path = core.journal_path()
+  if not path then return complain("%s: there is nothing to read in the journal 'none'", command) end
+
+  local journal = require "railtracks.journal"
+  local ok, problem = pcall(function()
+    local reader <close> = journal.open(path)
+    use(reader, options, first)
+  end)
+  if not ok then
+    io.stdout:flush()
+    io.stderr:write("railtracks: ", type(problem) == "table" and problem.message or tostring(problem), "\n")
+    return FAILED
+  end
+  return OK
+end
+
+local function out(piece) io.stdout:write(piece) end
+
+function commands.runs(args, at)
+  return with_journal("runs", args, at, function(reader, options)
+    options.limit = options.limit or 50
+    require("railtracks.show").runs(reader, options, out)
+  end)
+end
+
+function commands.show(args, at)
+  return with_journal("show", args, at, function(reader, options, first)
+    require("railtracks.show").run(reader, args[first] or "@1", options, out)
+  end)
+end
+
+-- version, help -------------------------------------------------------------------------
+
+function commands.version()
+  print(("railtracks %s (%s)"):format(core.version, _VERSION))
+  return OK
+end
+
+function commands.help(args, at)
+  local command = args[at]
+  if command and not help[command] then
+    return complain("help: there is no command %s", command)
+  end
+  io.write(command and help[command] or usage_text)
+  return OK
+end
+
+--- Does what the arguments say (`args[0]` is the program's name) and returns the exit status.
+return function(args)
+  local command = args[1]
+  if command == nil then
+    io.stderr:write(usage_text)
+    return USAGE
+  elseif command == "-h" or command == "--help" then
+    return commands.help(args, 2)
+  elseif command == "-v" or command == "--version" then
+    return commands.version()
+  elseif commands[command] then
+    return commands[command](args, 2)
+  elseif command:find("%.lua$") or command == "-" or (command:sub(1, 1) == "-" and options_of.run[command:match("^[^=]+")]) then
+    return commands.run(args, 1)
+  end
+  return complain("there is no command %s; see 'railtracks help'", command)
+end

@@ -1,0 +1,78 @@
+-- The works of the bench in Railtracks: railtracks.lua WORK COUNT [TIMES] prints "us N",
+-- the time of one.
+
+local rt = require "railtracks"
+
+-- Lua's own, whatever stands in for it here.
+local pcall = rt.raw and rt.raw.pcall or pcall
+
+local function plain(n) return n end
+
+local leaf = rt.function_node("leaf", plain)
+
+local nap = rt.function_node("nap", function() rt.sleep(0.010) end)
+
+local deep
+deep = rt.function_node("deep", function(n)
+  if n == 0 then return 0 end
+  return 1 + rt.call(deep, n - 1)
+end)
+
+local fail
+fail = rt.function_node("fail", function(n)
+  if n == 0 then error("the bottom") end
+  return 1 + rt.call(fail, n - 1)
+end)
+
+local function spawned(node, count)
+  local tasks = {}
+  for i = 1, count do tasks[i] = rt.spawn(node, i) end
+  return rt.gather(tasks)
+end
+
+local works = {}
+
+works["function"] = function(count)
+  for i = 1, count do plain(i) end
+end
+
+function works.pcall(count)
+  for i = 1, count do pcall(plain, i) end
+end
+
+function works.call(count)
+  for i = 1, count do rt.call(leaf, i) end
+end
+
+function works.map(count, items)
+  assert(#rt.map(leaf, items) == count)
+end
+
+function works.spawn(count)
+  assert(spawned(leaf, count).n == count)
+end
+
+function works.sleep(count)
+  spawned(nap, count)
+end
+
+function works.deep(count)
+  assert(rt.call(deep, count) == count)
+end
+
+-- The error comes all the way up, and what is told of the way is asked for.
+function works.fail(count)
+  local ok, err = _G.pcall(rt.call, fail, count)
+  assert(not ok and rt.traceback(err))
+end
+
+local work, count, times = ...
+local items = {}
+count, times = math.tointeger(count), math.tointeger(times or 1)
+if work == "map" then
+  for i = 1, count do items[i] = i end
+end
+
+local began = rt.now()
+for _ = 1, times do works[work](count, items) end
+print("us", (rt.now() - began) / (count * times) * 1e6)

@@ -1,0 +1,515 @@
+#include "call.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "value.h"
+
+enum {
+  SPARE = 256,         // ended calls kept for the next ones
+  ID_LONGEST = 255,    // bytes of a whole id
+  ID_STEM = 224,       // of the beginning of a shortened one
+};
+
+static int call_end(lua_State *L, rt_call *c);
+
+/* ---- making and freeing ---- */
+
+static uint32_t digits(uint32_t n) {
+  uint32_t count = 1;
+  while (n >= 10) {
+    n /= 10;
+    count++;
+  }
+  return count;
+}
+
+rt_call_rare *rt_call_rare_of(rt_call *c) {
+  if (!c->rare) c->rare = calloc(1, sizeof *c->rare);
+  return c->rare;
+}
+
+/* Sets how long the id is and, for a shortened one, where it branches off. */
+static bool measure_id(rt_call *c) {
+  const rt_call *p = c->parent;
+  if (!p) {
+    c->id_size = 1;
+    return true;
+  }
+  uint32_t size = p->id_size + 1 + digits(c->ordinal);
+  c->id_size = (uint16_t)(size > ID_LONGEST ? ID_LONGEST + 1 : size);
+  if (size <= ID_LONGEST) return true;
+  if (!rt_call_rare_of(c)) return false;
+  rt_call *stem = c->parent;
+  if (stem->id_size > ID_LONGEST) stem = stem->rare->stem;
+  else
+    while (stem->id_size > ID_STEM) stem = stem->parent;
+  c->rare->stem = stem;
+  return true;
+}
+
+static void free_call(rt_engine *e, rt_call *c) {
+  if (c->rare) {
+    free(c->rare->args);
+    rt_reason_unref(c->rare->reason);
+    rt_anchor_drop(&e->scheduler, c->rare->received);
+    rt_anchor_drop(&e->scheduler, c->rare->failure);
+    free(c->rare);
+  }
+  rt_anchor_drop(&e->scheduler, c->handle);
+  rt_node_unref(c->node);
+  if (e->spares < SPARE) {
+    c->next = e->spare;
+    e->spare = c;
+    e->spares++;
+  } else {
+    free(c);
+  }
+}
+
+void rt_call_unref(rt_call *c) {
+  // A loop, not a recursion: a chain of 100,000 callers may go at once.
+  while (c && --c->refs == 0) {
+    rt_call *parent = c->parent;
+    rt_run *run = c->run;
+    free_call(run->engine, c);
+    rt_run_unref(run);
+    c = parent;
+  }
+}
+
+rt_call *rt_call_new(rt_run *run, rt_call *parent, rt_node *node, const rt_use *use,
+                     uint32_t ordinal) {
+  rt_engine *e = run->engine;
+  rt_call *c = e->spare;
+  if (c) {
+    e->spare = c->next;
+    e->spares--;
+  } else {
+    c = malloc(sizeof *c);
+    if (!c) return NULL;
+  }
+  *c = (rt_call){
+      .run = rt_run_ref(run), .parent = parent, .node = rt_node_ref(node), .use = use,
+      .refs = 1, .seq = ++run->next_seq, .status = RT_RUNNING, .outcome = RT_DONE,
+      .spawned = rt_scheduler_now(&e->scheduler),
+  };
+  c->ordinal = ordinal ? ordinal : parent ? ++parent->made : 1;
+  if (parent) rt_call_ref(parent);
+  if (!measure_id(c)) {
+    rt_call_unref(c);
+    return NULL;
+  }
+  if (parent) {
+    c->next = parent->children;
+    if (c->next) c->next->previous = c;
+    parent->children = c;
+    parent->live++;
+    if (parent->cancelled) rt_call_cancel(c, parent->rare ? parent->rare->reason : NULL);
+  }
+  return c;
+}
+
+void rt_call_id(const rt_call *c, rt_buf *out) {
+  uint32_t path[ID_LONGEST / 2 + 1];
+  size_t depth = 0;
+  bool whole = c->id_size <= ID_LONGEST;
+  for (const rt_call *at = whole ? c : c->rare->stem; at; at = at->parent)
+    path[depth++] = at->ordinal;
+  while (depth--) {
+    rt_buf_int(out, path[depth]);
+    if (depth) rt_buf_char(out, '.');
+  }
+  if (!whole) {
+    rt_buf_text(out, "…~");
+    rt_buf_int(out, c->seq);
+  }
+}
+
+rt_call *rt_call_current(const rt_engine *e) { return rt_call_of(e->scheduler.current); }
+
+uint64_t rt_call_identity(const rt_call *c) {
+  return (uint64_t)c->run->number << 32 | c->seq;
+}
+
+/* ---- the record ---- */
+
+static int64_t epoch_now(const rt_call *c) {
+  return rt_scheduler_now(&c->run->engine->scheduler) + c->run->epoch;
+}
+
+void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count) {
+  bool mutable = false;
+  for (int i = 0; i < count && !mutable; i++) mutable = lua_istable(L, first + i);
+  if (!mutable || c->node->unrecorded || !rt_call_rare_of(c)) return;
+
+  rt_engine *e = c->run->engine;
+  e->scratch.size = 0;
+  e->scratch.failed = false;
+  rt_value_write_list(L, first, count, &e->scratch, e->record_limit);
+  if (e->scratch.failed || e->scratch.size > UINT32_MAX) return;
+  c->rare->args = malloc(e->scratch.size);
+  if (!c->rare->args) return;
+  memcpy(c->rare->args, e->scratch.data, e->scratch.size);
+  c->rare->args_size = (uint32_t)e->scratch.size;
+}
+
+/* The 'count' values at 'first' as a JSON list in the engine's scratch buffer. */
+static rt_text written(lua_State *L, rt_call *c, int first, int count) {
+  rt_engine *e = c->run->engine;
+  if (c->node->unrecorded) return (rt_text){0};
+  e->scratch.size = 0;
+  e->scratch.failed = false;
+  rt_value_write_list(L, first, count, &e->scratch, e->record_limit);
+  if (e->scratch.failed) return (rt_text){"[{\"$lua\":\"out of memory\"}]", 26};
+  return (rt_text){e->scratch.data, e->scratch.size};
+}
+
+static void record_begin(lua_State *L, rt_call *c, int first, int count, bool starts) {
+  rt_engine *e = c->run->engine;
+  rt_journal_call record = {
+      .run = c->run->number, .seq = c->seq, .ordinal = c->ordinal,
+      .parent = c->parent ? c->parent->seq : 0, .line = c->site.line,
+      .kind = (uint8_t)c->node->kind, .spawned = c->spawned + c->run->epoch,
+      .node = {c->node->name, c->node->name_size},
+      .file = rt_place_file(&e->places, c->site),
+  };
+  if (starts) record.started = c->instant ? record.spawned : epoch_now(c);
+  if (c->rare && c->rare->args) record.args = (rt_text){c->rare->args, c->rare->args_size};
+  else record.args = written(L, c, first, count);
+  rt_journal_call_begin(e->journal, &record);
+  c->recorded = true;
+  c->run->calls++;
+  if (c->rare && c->rare->args) {
+    free(c->rare->args);
+    c->rare->args = NULL;
+  }
+}
+
+/* A call that the failure only passed through names the one it began in. */
+rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
+  rt_buf *out = &c->run->engine->text;
+  out->size = 0;
+  out->failed = false;
+  rt_buf_text(out, "{\"kind\":");
+  if (f && f->kind) rt_value_write_text(out, f->kind, strlen(f->kind));
+  else rt_buf_text(out, "null");
+  rt_buf_text(out, ",\"message\":");
+  if (f) rt_value_write_text(out, f->message, f->message_size);
+  else rt_buf_text(out, "\"not enough memory\"");
+  rt_buf_text(out, ",\"traceback\":");
+  if (!f) {
+    rt_buf_text(out, "null");
+  } else if (f->began_in == rt_call_identity(c)) {
+    rt_value_write_text(out, f->traceback, strlen(f->traceback));
+  } else {
+    rt_buf_printf(out, "\"from call %s\"", f->origin);
+  }
+  rt_buf_char(out, '}');
+  if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};
+  return (rt_text){out->data, out->size};
+}
+
+/* ---- cancelling ---- */
+
+rt_reason *rt_reason_new(const char *text, size_t size) {
+  rt_reason *reason = malloc(sizeof *reason + size + 1);
+  if (!reason) return NULL;
+  reason->refs = 1;
+  memcpy(reason->text, text, size);
+  reason->text[size] = '\0';
+  return reason;
+}
+
+void rt_reason_unref(rt_reason *reason) {
+  if (reason && --reason->refs == 0) free(reason);
+}
+
+static void cancel_one(rt_call *c, rt_reason *reason) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  if (!c->cancelled) {
+    c->cancelled = true;
+    if (reason && rt_call_rare_of(c)) {
+      reason->refs++;
+      c->rare->reason = reason;
+    }
+    // It has returned already and only waits for its children: it ends as cancelled.
+    if (c->over && c->outcome == RT_DONE) c->outcome = RT_CANCELLED;
+  }
+  if (c->task.kind == &rt_run_wait) {
+    rt_run *nested = c->task.wait.other.on;
+    if (nested->root) rt_call_cancel(nested->root, reason);
+  }
+  if (c->live == 0) rt_task_interrupt(s, &c->task);
+}
+
+bool rt_call_cancel(rt_call *c, rt_reason *reason) {
+  if (c->status != RT_RUNNING) return false;
+  for (rt_call *at = c;;) {
+    cancel_one(at, reason);
+    if (at->children) {
+      at = at->children;
+      continue;
+    }
+    while (at != c && !at->next) at = at->parent;
+    if (at == c) return true;
+    at = at->next;
+  }
+}
+
+static void cancel_children(rt_call *c, const char *why) {
+  if (!c->children) return;
+  rt_reason *reason = rt_reason_new(why, strlen(why));
+  for (rt_call *child = c->children; child; child = child->next)
+    rt_call_cancel(child, reason);
+  rt_reason_unref(reason);
+}
+
+/* Pushes the error that tells 'c' of its cancellation. */
+static void push_cancelled(lua_State *L, rt_call *c, const rt_wait_kind *waited) {
+  const char *why = c->rare && c->rare->reason ? c->rare->reason->text : "";
+  rt_buf text = {0};
+  rt_buf_text(&text, *why ? why : "no reason given");
+  if (waited) {
+    rt_buf_text(&text, ", while waiting for ");
+    if (waited->describe) waited->describe(&c->task, &text);
+    else rt_buf_text(&text, waited->name);
+  }
+  rt_buf_char(&text, '\0');
+  rt_error_push(L, "cancelled", "%s", text.failed ? why : text.data);
+  rt_buf_free(&text);
+  if (*why) {
+    lua_pushstring(L, why);
+    lua_setfield(L, -2, "reason");
+  }
+  rt_buf id = {0};
+  rt_call_id(c, &id);
+  lua_pushlstring(L, id.failed ? "" : id.data, id.failed ? 0 : id.size);
+  rt_buf_free(&id);
+  lua_setfield(L, -2, "call");
+  lua_pushlstring(L, c->node->name, c->node->name_size);
+  lua_setfield(L, -2, "node");
+}
+
+_Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c) {
+  const rt_wait_kind *waited = c->task.kind;
+  c->task.kind = NULL;
+  c->delivered = true;
+  push_cancelled(L, c, waited);
+  lua_error(L);
+  __builtin_unreachable();
+}
+
+static int interrupted(lua_State *L, rt_task *task) {
+  rt_call_raise_cancelled(L, rt_call_of(task));
+}
+
+/* ---- children and their failures ---- */
+
+static void unlink_sibling(rt_call **list, rt_call *c) {
+  if (c->previous) c->previous->next = c->next;
+  else *list = c->next;
+  if (c->next) c->next->previous = c->previous;
+  c->next = c->previous = NULL;
+}
+
+void rt_call_observe(rt_call *c) {
+  c->observed = true;
+  if (!c->failing) return;
+  c->failing = false;
+  unlink_sibling(&c->parent->rare->failures, c);
+  rt_anchor_drop(&c->run->engine->scheduler, c->handle);
+  c->handle = 0;
+  rt_call_unref(c);
+}
+
+/* A spawned call failed and nobody waits for it: its caller will fail with it, unless
+ * somebody asks for it before. */
+static void keep_failure(rt_call *c) {
+  rt_call_rare *rare = rt_call_rare_of(c->parent);
+  if (!rare) return;
+  c->failing = true;
+  c->previous = NULL;
+  c->next = rare->failures;
+  if (c->next) c->next->previous = c;
+  rare->failures = rt_call_ref(c);
+}
+
+static void end_of_child(rt_call *c) {
+  rt_call *p = c->parent;
+  rt_scheduler *s = &c->run->engine->scheduler;
+  unlink_sibling(&p->children, c);
+  p->live--;
+  if (c->handle && c->status == RT_FAILED && !c->observed) keep_failure(c);
+  if (p->live || p->task.ready || !p->task.kind) return;
+  if (p->over) rt_task_wake(s, &p->task);
+  else if (p->cancelled) rt_task_interrupt(s, &p->task);
+}
+
+static int children_over(lua_State *L, rt_task *task) {
+  return call_end(L, rt_call_of(task));
+}
+
+static const rt_wait_kind children_wait = {.name = "its children", .finish = children_over};
+
+/* ---- one call, from its beginning to its end ---- */
+
+/* Pushes the error and failure with which the earliest unobserved failure of a child
+ * fails its parent 'c'. */
+static void adopt_failure(lua_State *L, rt_call *c) {
+  rt_call *first = c->rare->failures;
+  while (first->next) first = first->next;
+  rt_anchor_push(&c->run->engine->scheduler, L, first->handle);
+  lua_getiuservalue(L, -1, 1);
+  lua_getiuservalue(L, -2, 2);
+  lua_remove(L, -3);
+  while (c->rare->failures) rt_call_observe(c->rare->failures);
+}
+
+/* The body and all children have ended; the stack holds the handler and the results, or
+ * the handler and the error. */
+static int call_end(lua_State *L, rt_call *c) {
+  rt_engine *e = c->run->engine;
+  rt_scheduler *s = &e->scheduler;
+
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (c->outcome == RT_DONE && c->rare && c->rare->failures) {
+    lua_settop(L, 1);
+    adopt_failure(L, c);
+    c->outcome = RT_FAILED;
+  } else if (c->outcome == RT_CANCELLED && !c->unwound) {
+    lua_settop(L, 1);
+    push_cancelled(L, c, c->over ? &children_wait : NULL);
+    rt_call_note_failure(L, c, 2);
+  }
+  if (!c->parent && c->run->fatal) {
+    lua_settop(L, 1);
+    rt_error_push(L, c->run->fatal_kind, "%s", c->run->fatal);
+    rt_call_note_failure(L, c, 2);
+    c->outcome = RT_FAILED;
+  }
+  if (c->outcome != RT_DONE && lua_gettop(L) == 2) {
+    if (c->rare && c->rare->failure) rt_anchor_push(s, L, c->rare->failure);
+    else lua_pushnil(L);
+  }
+  while (c->rare && c->rare->failures) rt_call_observe(c->rare->failures);
+
+  if (c->recorded) {
+    rt_text results = {0}, error = {0};
+    if (c->outcome == RT_DONE) results = written(L, c, 2, lua_gettop(L) - 1);
+    else error = rt_call_written_error(c, rt_failure_at(L, 3));
+    rt_journal_call_end(e->journal, c->run->number, c->seq, (rt_status)c->outcome,
+                        epoch_now(c), results, error);
+  }
+  c->status = c->outcome;
+  c->use->deliver(L, c, 2);
+  c->index = ++e->ended;
+  if (c->parent) end_of_child(c);
+  return 0;
+}
+
+static int body_over(lua_State *L, int status, lua_KContext context) {
+  rt_call *c = rt_call_current(rt_engine_of(L));
+  (void)context;
+  c->over = true;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    c->unwound = true;
+    c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
+    if (!c->rare || !c->rare->failure) rt_call_note_failure(L, c, 2);
+    cancel_children(c, "the call that started it has failed");
+  } else if (c->cancelled && c->live) {
+    c->outcome = RT_CANCELLED;
+  }
+  if (c->live) return rt_task_wait(L, &c->task, &children_wait);
+  return call_end(L, c);
+}
+
+/* The bottom of the coroutine: the handler is at 1, the body at 2, its arguments follow. */
+static int call_main(lua_State *L) {
+  rt_call *c = rt_call_current(rt_engine_of(L));
+  int count = lua_gettop(L) - 2;
+
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!c->unrun) record_begin(L, c, 3, count, !c->cancelled);
+  if (c->cancelled) {
+    c->outcome = RT_CANCELLED;
+    lua_settop(L, 1);
+    return call_end(L, c);
+  }
+  if (c->node->param_count && !rt_node_check(L, c->node, 3, count)) {
+    lua_replace(L, 2);
+    lua_settop(L, 2);
+    rt_call_note_failure(L, c, 2);
+    return body_over(L, LUA_ERRRUN, 0);
+  }
+  return body_over(L, lua_pcallk(L, count, LUA_MULTRET, 1, 0, body_over), 0);
+}
+
+static int push_call(rt_scheduler *s, rt_task *task, lua_State *co) {
+  rt_call *c = rt_call_of(task);
+  (void)s;
+  lua_pushcfunction(co, rt_call_on_error);
+  return 1 + c->use->push(c, co);
+}
+
+static void call_over(rt_scheduler *s, rt_task *task) {
+  (void)s;
+  rt_call_unref(rt_call_of(task));
+}
+
+/* Delivers without a coroutine of the call's own; for use under lua_pcall. */
+static int deliver_crash(lua_State *L) {
+  rt_call *c = lua_touserdata(L, 1);
+  c->use->deliver(L, c, 2);
+  return 0;
+}
+
+static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
+  rt_call *c = rt_call_of(task);
+  rt_engine *e = c->run->engine;
+  lua_State *L = s->own;
+  int top = lua_gettop(L);
+
+  c->status = c->outcome = RT_FAILED;
+  if (c->recorded)
+    rt_journal_call_end(e->journal, c->run->number, c->seq, RT_FAILED, epoch_now(c),
+                        (rt_text){0}, rt_call_written_error(c, NULL));
+  lua_pushcfunction(L, deliver_crash);
+  lua_pushlightuserdata(L, c);
+  if (co && lua_gettop(co) > 0) lua_xmove(co, L, 1);
+  else rt_anchor_push(s, L, e->no_memory);
+  lua_pushnil(L);
+  lua_pcall(L, 3, 0, 0);
+  lua_settop(L, top);
+  c->index = ++e->ended;
+  if (c->parent) end_of_child(c);
+  if (co) {
+    // Its stack is in no state to be used again.
+    rt_anchor_drop(s, task->slot);
+    task->co = NULL;
+  }
+  rt_call_unref(c);
+}
+
+const rt_task_class rt_call_class = {
+    .main = call_main,
+    .push = push_call,
+    .interrupt = interrupted,
+    .over = call_over,
+    .crashed = crashed,
+};
+
+rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what) {
+  rt_call *c = rt_call_current(e);
+  if (!c)
+    rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
+  if (L != c->task.co)
+    rt_error_raise(L, "usage", "%s cannot wait inside a coroutine of one's own yet", what);
+  if (!lua_isyieldable(L))
+    rt_error_raise(L, "usage", "%s cannot wait here: a C function that Lua cannot leave "
+                   "(table.sort, string.gsub, require ...) stands in between; collect "
+                   "first, wait afterwards", what);
+  if (c->cancelled) rt_call_raise_cancelled(L, c);
+  return c;
+}

@@ -1,0 +1,156 @@
+/* call.h -- one use of a node.
+ *
+ * A call has a caller, arguments, a record in the journal, and a task to run on. It ends
+ * after the calls it started (its children): when its body returns they are waited for,
+ * when it fails or is cancelled they are cancelled first. What becomes of its results is
+ * the business of how it is used: by rt.call, rt.spawn, rt.map or as the root of a run.
+ */
+#ifndef RT_CALL_H
+#define RT_CALL_H
+
+#include "error.h"
+#include "node.h"
+#include "place.h"
+#include "task.h"
+
+typedef struct rt_call rt_call;
+typedef struct rt_run rt_run;
+typedef struct rt_engine rt_engine;
+typedef struct rt_group rt_group;
+
+/* How a call is used. */
+typedef struct rt_use {
+  const char *verb;  /* "called", "spawned": for tracebacks */
+  /* Pushes the body and its arguments on 'co'; returns how many values. Must not raise. */
+  int (*push)(rt_call *c, lua_State *co);
+  /* The call has ended with c->status: its results are at 'first' .. top of L, or its
+   * error and its failure (or nil) are the two values at 'first'. May leave values on
+   * L's stack; raises only when out of memory. */
+  void (*deliver)(lua_State *L, rt_call *c, int first);
+} rt_use;
+
+/* Why a call was cancelled; shared by all it reached. */
+typedef struct rt_reason {
+  uint32_t refs;
+  char text[];
+} rt_reason;
+
+/* What few calls have. */
+typedef struct rt_call_rare {
+  rt_call *failures;        /* children that failed unobserved, newest first */
+  rt_call *stem;            /* where a shortened id branches off */
+  struct rt_member *more;   /* the groups that wait for it, beyond the first */
+  char *args;               /* arguments written down before the start; malloc'd */
+  uint32_t args_size;
+  int failure;              /* anchors the rt_failure while it unwinds */
+  int received;             /* anchors the failures it got from others: rt.traceback */
+  rt_reason *reason;        /* of its cancellation; NULL if none, or out of memory */
+} rt_call_rare;
+
+/* A million may be queued: what stands here is counted in bytes. */
+struct rt_call {
+  rt_task task;             /* first: a task of ours is a call */
+  rt_run *run;
+  rt_call *parent;          /* NULL for the root */
+  rt_call *children;        /* the live ones, newest first */
+  rt_call *next, *previous; /* among the live children of the parent, or its failures */
+  rt_node *node;
+  const rt_use *use;
+  union {
+    rt_group *group;        /* spawned: the first group that waits for it */
+    void *owner;            /* else: of use */
+  };
+  rt_call_rare *rare;
+  int64_t spawned;
+  rt_place site;
+  uint32_t index;           /* in the group or map; once ended, the how-manieth to end */
+  uint32_t seq, ordinal;
+  uint32_t made;            /* ordinals given to children */
+  uint32_t live;            /* children that have not ended */
+  uint32_t refs;
+  int handle;               /* anchors the Task userdata of a spawned call */
+  uint16_t id_size;         /* of the dotted path; 256 once it is longer than 255 */
+  uint8_t status;           /* rt_status */
+  uint8_t outcome;          /* the status it will have, once its children have ended */
+  bool over : 1;            /* the body has ended; only children are waited for */
+  bool cancelled : 1;       /* cancellation was asked for */
+  bool delivered : 1;       /* ... and raised in its body */
+  bool unwound : 1;         /* the body ended by an error */
+  bool observed : 1;        /* somebody has waited for it, or will learn of its failure */
+  bool instant : 1;         /* it started when it was made: nothing ran in between */
+  bool recorded : 1;        /* its beginning stands in the journal */
+  bool unrun : 1;           /* a map's item that is no call after all: leave no trace */
+  bool failing : 1;         /* stands in its parent's list of failures */
+};
+
+#define rt_call_of(task_) ((rt_call *)(task_))
+
+extern const rt_task_class rt_call_class;
+
+/* Makes a call of 'node' below 'parent' (NULL: the root of 'run'), used as 'use', with one
+ * reference for the scheduler, not queued yet. ordinal 0 takes the parent's next. NULL when
+ * out of memory. */
+rt_call *rt_call_new(rt_run *run, rt_call *parent, rt_node *node, const rt_use *use,
+                     uint32_t ordinal);
+
+static inline rt_call *rt_call_ref(rt_call *c) {
+  c->refs++;
+  return c;
+}
+void rt_call_unref(rt_call *c);
+
+/* Writes the arguments at 'first' .. 'first + count - 1' down now if one of them could
+ * still be changed before the call starts. */
+void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count);
+
+/* Appends the id: the ordinals from the root down, joined by dots; past 255 bytes its
+ * beginning, "…" and "~SEQ". */
+void rt_call_id(const rt_call *c, rt_buf *out);
+
+/* Asks for cancellation of the call and all below it. It is raised where they wait; what
+ * has not begun does not begin. Runs no Lua. False if the call has ended already. */
+bool rt_call_cancel(rt_call *c, rt_reason *reason);
+
+/* One reference to a reason of that text; NULL when out of memory. */
+rt_reason *rt_reason_new(const char *text, size_t size);
+void rt_reason_unref(rt_reason *reason);
+
+/* The call running on L, which must be able to wait. Raises what is wrong otherwise, and
+ * the call's own cancellation if it has been cancelled. To be called before anything was
+ * started. 'what' is the function's name. */
+rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what);
+
+/* The running call, NULL outside a run. */
+rt_call *rt_call_current(const rt_engine *e);
+
+/* Somebody waits for the call, or takes note of how it ended. */
+void rt_call_observe(rt_call *c);
+
+/* The running call got the failure at the top of L together with the error below it: pops
+ * the failure, and leaves the error to be raised. */
+void rt_call_receive(lua_State *L, rt_call *c);
+
+/* Pushes the traceback of the failure 'c' received with the error at 'index', or nil. */
+void rt_call_push_traceback(lua_State *L, rt_call *c, int index);
+
+/* Raises the cancellation of the running call. */
+_Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c);
+
+/* The message handler at the bottom of every task: notes the failure of the running call
+ * (where it began, the frames of all calls above it) and returns the error unchanged. */
+int rt_call_on_error(lua_State *L);
+
+/* The failure of the error at 'index' is noted for 'c' as one that began in it. */
+void rt_call_note_failure(lua_State *L, rt_call *c, int index);
+
+/* Tells a call from all others of the engine. */
+uint64_t rt_call_identity(const rt_call *c);
+
+/* {"kind":,"message":,"traceback":} of a failure (NULL: out of memory) as 'c' records it;
+ * valid until the engine writes the next one. */
+rt_text rt_call_written_error(rt_call *c, const rt_failure *f);
+
+/* c->rare, made if it was not there; NULL when out of memory. */
+rt_call_rare *rt_call_rare_of(rt_call *c);
+
+#endif

@@ -1,0 +1,154 @@
+#include "engine.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "locate.h"
+
+static const char engine_key = 'e';  // the engine's place in the registry
+
+/* ---- ending by signal ---- */
+
+static const char *signal_name(int signal) {
+  switch (signal) {
+    case 1: return "hangup (SIGHUP)";
+    case 2: return "interrupted (SIGINT)";
+    case 15: return "terminated (SIGTERM)";
+    default: return "interrupted";
+  }
+}
+
+static void poked(rt_scheduler *s) {
+  rt_engine *e = (rt_engine *)s;
+  int signal = e->signal;
+  if (!signal || e->signal_seen == signal) return;
+  e->signal_seen = signal;
+  rt_reason *reason = rt_reason_new(signal_name(signal), strlen(signal_name(signal)));
+  for (rt_run *run = e->runs; run; run = run->next)
+    if (run->root) rt_call_cancel(run->root, reason);
+  rt_reason_unref(reason);
+}
+
+void rt_engine_interrupt(rt_engine *e, int signal) {
+  e->signal = signal;
+  uv_async_send(&e->scheduler.poke);
+}
+
+/* ---- running ---- */
+
+static void describe(const rt_call *c, rt_buf *out) {
+  if (!c->task.kind || c->task.ready) return;
+  rt_buf_text(out, "\n  call ");
+  rt_call_id(c, out);
+  rt_buf_printf(out, " (%s) waits for ", c->node->name);
+  if (c->task.kind->describe) c->task.kind->describe(&c->task, out);
+  else rt_buf_text(out, c->task.kind->name);
+}
+
+enum { GRAPH_LINES = 50 };
+
+/* Nothing can wake any task: each run that stands still fails with the list of who waits
+ * for what. */
+static void fail_deadlocked(rt_engine *e) {
+  for (rt_run *run = e->runs; run; run = run->next) {
+    rt_buf text = {0};
+    int lines = 0;
+    rt_buf_text(&text, "every task waits and nothing can wake one:");
+    for (const rt_call *at = run->root; at;) {
+      if (lines++ < GRAPH_LINES) describe(at, &text);
+      if (at->children) {
+        at = at->children;
+        continue;
+      }
+      while (at && !at->next) at = at->parent;
+      if (at) at = at->next;
+    }
+    if (lines > GRAPH_LINES) rt_buf_printf(&text, "\n  and %d more", lines - GRAPH_LINES);
+    rt_buf_char(&text, '\0');
+    rt_run_fail(run, "deadlock", text.failed ? "every task waits" : text.data);
+    rt_buf_free(&text);
+  }
+}
+
+void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done) {
+  while (!rt_scheduler_run(&e->scheduler, L, done)) fail_deadlocked(e);
+}
+
+/* ---- the journal ---- */
+
+rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
+  if (e->journal) return e->journal;
+  char *path = NULL, *error = NULL;
+  int status = 0;
+  if (e->journal_path) path = strdup(e->journal_path);
+  else if (!e->journal_none) status = rt_journal_locate(&path, true, &error);
+  if (status == 0) {
+    rt_journal_options options = {.path = path, .max_size = e->journal_max};
+    status = rt_journal_open(&e->journal, &options, &error);
+  }
+  free(path);
+  if (status < 0) {
+    lua_pushstring(L, error ? error : "not enough memory");
+    free(error);
+    rt_error_raise(L, "journal", "%s", lua_tostring(L, -1));
+  }
+  return e->journal;
+}
+
+/* ---- opening and closing ---- */
+
+static int close_engine(lua_State *L) {
+  rt_engine *e = lua_touserdata(L, 1);
+  if (!e->L) return 0;
+  rt_scheduler_close(&e->scheduler);
+  rt_journal_close(e->journal);
+  rt_places_free(&e->places);
+  rt_buf_free(&e->scratch);
+  rt_buf_free(&e->text);
+  while (e->spare) {
+    rt_call *c = e->spare;
+    e->spare = c->next;
+    free(c);
+  }
+  free(e->journal_path);
+  free(e->process);
+  e->L = NULL;
+  return 0;
+}
+
+rt_engine *rt_engine_open(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &engine_key) == LUA_TUSERDATA)
+    return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+
+  rt_engine *e = lua_newuserdatauv(L, sizeof *e, 0);
+  memset(e, 0, sizeof *e);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_engine);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  e->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  // New threads copy the main thread's word; L itself may be an older one.
+  *(rt_engine **)lua_getextraspace(e->L) = e;
+  *(rt_engine **)lua_getextraspace(L) = e;
+
+  e->record_limit = RT_RECORD_LIMIT;
+  e->journal_max = INT64_C(2) << 30;
+  e->class = rt_call_class;
+  e->class.poked = poked;
+  const char *why = NULL;
+  if (rt_scheduler_open(&e->scheduler, L, &e->class, &why) < 0)
+    luaL_error(L, "railtracks: cannot open the event loop: %s", why);
+  if (gethostname(e->host, sizeof e->host) < 0) e->host[0] = '\0';
+  e->host[sizeof e->host - 1] = '\0';
+  e->process = rt_process_id();
+  rt_error_open(L);
+  lua_pushliteral(L, "not enough memory");
+  e->no_memory = rt_anchor_put(&e->scheduler, L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
+  return e;
+}

@@ -1,0 +1,58 @@
+/* engine.h -- open .. close: one of each of the parts, for one Lua state. */
+#ifndef RT_ENGINE_H
+#define RT_ENGINE_H
+
+#include "buf.h"
+#include "journal.h"
+#include "place.h"
+#include "run.h"
+#include "task.h"
+#include "uuid.h"
+
+struct rt_engine {
+  rt_scheduler scheduler;   /* first: what a coroutine's extra space points to */
+  rt_task_class class;      /* what the scheduler asks of the calls */
+  lua_State *L;             /* the main thread; NULL once closed */
+  char host[256];           /* whose journal entries these are: machine ... */
+  char *process;            /* ... and process */
+  rt_journal *journal;      /* opened by the first run */
+  char *journal_path;       /* as asked for; NULL: the usual place */
+  bool journal_none;        /* keep records in memory only */
+  int64_t journal_max;
+  size_t record_limit;      /* bytes of JSON of one argument or result */
+  rt_run *runs;             /* the live ones */
+  rt_places places;
+  rt_buf scratch;           /* values on their way to the journal */
+  rt_buf text;              /* errors on theirs */
+  rt_call *spare;           /* calls to use again */
+  uint32_t spares;
+  rt_uuid_clock uuids;
+  uint32_t ended;           /* counts the calls that have ended */
+  int no_memory;            /* anchors the error of last resort */
+  int exit_asked;           /* anchors the os.exit to be called after the run; 0: none */
+  int exit_code;
+  volatile int signal;      /* asked to end by this signal; 0 if not */
+  int signal_seen;          /* what of it has been acted upon */
+};
+
+enum { RT_RECORD_LIMIT = 64 * 1024 };
+
+/* The engine of a coroutine that runs a task of its. */
+static inline rt_engine *rt_engine_of(lua_State *L) {
+  return *(rt_engine **)lua_getextraspace(L);
+}
+
+/* Opens an engine in L's state, at most once per state: pushes the userdata that owns it.
+ * Raises. */
+rt_engine *rt_engine_open(lua_State *L);
+
+/* The journal, opened if it was not yet. Raises an error of kind 'journal'. */
+rt_journal *rt_engine_journal(rt_engine *e, lua_State *L);
+
+/* Asks all runs to end as on SIGINT or SIGTERM. From any thread or a signal handler. */
+void rt_engine_interrupt(rt_engine *e, int signal);
+
+/* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
+void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);
+
+#endif

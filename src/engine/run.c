@@ -1,0 +1,139 @@
+#include "run.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "script.h"
+
+/* The body and its arguments stand on the caller's stack. */
+static int push_root(rt_call *c, lua_State *co) {
+  rt_run *run = c->run;
+  lua_State *from = run->caller;
+  if (!lua_checkstack(from, run->count + 1) || !lua_checkstack(co, run->count + 4)) {
+    // The body alone: it cannot be called with what there is no room for.
+    run->count = 1;
+  }
+  rt_node_push_body(from, run->first);
+  for (int i = 1; i < run->count; i++) lua_pushvalue(from, run->first + i);
+  lua_xmove(from, co, run->count);
+  return run->count;
+}
+
+static void deliver_root(lua_State *L, rt_call *c, int first) {
+  rt_run *run = c->run;
+  rt_engine *e = run->engine;
+  int count = lua_gettop(L) - first + 1;
+
+  run->status = (rt_status)c->status;
+  run->failed = c->status != RT_DONE;
+  rt_text error = {0};
+  if (run->failed) error = rt_call_written_error(c, rt_failure_at(L, first + 1));
+  rt_run_record record = {
+      .run = run->number, .ended_at = (double)(rt_scheduler_now(&e->scheduler) + run->epoch) / 1e9,
+      .status = run->status, .calls = run->calls, .error = error,
+  };
+  rt_journal_run_end(e->journal, &record);
+  run->over = true;
+  run->root = NULL;
+
+  if (!lua_checkstack(run->caller, count + 4)) {
+    lua_settop(L, first - 1);
+    count = 0;
+  }
+  lua_xmove(L, run->caller, count);
+  run->count = count;
+  for (rt_run **at = &e->runs; *at; at = &(*at)->next)
+    if (*at == run) {
+      *at = run->next;
+      break;
+    }
+  if (run->waiter) rt_task_wake(&e->scheduler, &run->waiter->task);
+}
+
+static const rt_use root_use = {.verb = "started", .push = push_root, .deliver = deliver_root};
+
+static int run_finish(lua_State *L, rt_task *task) {
+  rt_run *run = task->wait.other.on;
+  rt_call *c = rt_call_of(task);
+  int count = run->count;
+  bool failed = run->failed, cancelled = run->status == RT_CANCELLED;
+  rt_run_unref(run);
+  if (!failed) return count;
+  if (cancelled && c->cancelled) rt_call_raise_cancelled(L, c);
+  rt_call_receive(L, c);
+  return lua_error(L);
+}
+
+const rt_wait_kind rt_run_wait = {.name = "a run", .finish = run_finish};
+
+static int64_t epoch_offset(const rt_scheduler *s) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - rt_scheduler_now(s);
+}
+
+void rt_run_unref(rt_run *run) {
+  if (--run->refs) return;
+  free(run->fatal);
+  free(run);
+}
+
+void rt_run_fail(rt_run *run, const char *kind, const char *message) {
+  if (run->fatal || !run->root) return;
+  run->fatal = strdup(message);
+  run->fatal_kind = kind;
+  rt_reason *reason = rt_reason_new(message, strlen(message));
+  rt_call_cancel(run->root, reason);
+  rt_reason_unref(reason);
+}
+
+rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
+                     const rt_run_options *options) {
+  rt_journal *journal = rt_engine_journal(e, L);
+  rt_call *waiter = rt_call_current(e);
+  rt_run *run = calloc(1, sizeof *run);
+  if (!run) luaL_error(L, "not enough memory");
+  *run = (rt_run){
+      .engine = e, .refs = 1, .caller = L, .first = first,
+      .count = lua_gettop(L) - first + 1, .status = RT_RUNNING, .waiter = waiter,
+      .epoch = epoch_offset(&e->scheduler),
+  };
+  uint8_t id[16];
+  rt_uuid_make(&e->uuids, id);
+  rt_uuid_text(id, run->id);
+
+  rt_script script = {0};
+  if (rt_journal_path(journal)) rt_script_read(&script, options->script);
+  rt_text name = options->name.data ? options->name : (rt_text){node->name, node->name_size};
+  rt_run_record record = {
+      .id = {run->id, 36}, .name = name, .pid = getpid(),
+      .script = {script.path, script.path ? strlen(script.path) : 0},
+      .script_hash = {script.path ? script.hash : NULL, strlen(script.hash)},
+      .host = {e->host, strlen(e->host)},
+      .process = {e->process, e->process ? strlen(e->process) : 0},
+      .started_at = (double)(rt_scheduler_now(&e->scheduler) + run->epoch) / 1e9,
+      .status = RT_RUNNING,
+  };
+  if (waiter) {
+    record.parent_run = (rt_text){waiter->run->id, 36};
+    record.parent_call = waiter->seq;
+  }
+  rt_journal_run_begin(journal, &record);
+  rt_script_free(&script);
+  run->number = (uint32_t)record.run;
+
+  run->root = rt_call_new(run, NULL, node, &root_use, 0);
+  if (!run->root) {
+    rt_run_unref(run);
+    luaL_error(L, "not enough memory");
+  }
+  run->root->observed = true;
+  rt_call_keep_args(L, run->root, first + 1, run->count - 1);
+  run->next = e->runs;
+  e->runs = run;
+  rt_task_queue(&e->scheduler, &run->root->task);
+  return run;
+}

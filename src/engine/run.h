@@ -1,0 +1,53 @@
+/* run.h -- a root call and all calls below it. */
+#ifndef RT_RUN_H
+#define RT_RUN_H
+
+#include "call.h"
+#include "store.h"
+
+struct rt_run {
+  rt_engine *engine;
+  rt_run *next;          /* among the live runs of the engine */
+  rt_call *root;         /* NULL once it has ended */
+  rt_call *waiter;       /* nested: the call that awaits it; NULL: plain Lua does */
+  lua_State *caller;     /* on whose stack the root finds body and arguments ... */
+  int first, count;      /* ... here, and leaves its results */
+  bool failed;           /* they are an error and its failure */
+  bool over;
+  uint32_t next_seq;
+  uint32_t number;       /* in the journal's records */
+  uint32_t refs;
+  int64_t epoch;         /* added to the clock's nanoseconds: since 1970 */
+  int64_t calls;         /* begun or ended */
+  rt_status status;
+  char *fatal;           /* what ends the whole run, whoever catches it; malloc'd, or NULL */
+  const char *fatal_kind;
+  char id[37];           /* UUIDv7 */
+};
+
+/* What a task that awaits a nested run waits for; wait.other.on is the run, of which it
+ * owns a reference. */
+extern const rt_wait_kind rt_run_wait;
+
+/* What a run is to be called, and what it runs; texts are borrowed. */
+typedef struct rt_run_options {
+  rt_text name;          /* NULL: the root node's */
+  const char *script;    /* path, NULL if none */
+} rt_run_options;
+
+/* Starts a run of 'node', whose body stands at index 'first' of L with its arguments
+ * behind it up to the top. Its row is in the journal when this returns. Raises errors of
+ * kind 'journal'. The caller owns one reference. */
+rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
+                     const rt_run_options *options);
+
+/* Ends the run with an error of 'kind' that no node can catch: all of it is cancelled. */
+void rt_run_fail(rt_run *run, const char *kind, const char *message);
+
+static inline rt_run *rt_run_ref(rt_run *run) {
+  run->refs++;
+  return run;
+}
+void rt_run_unref(rt_run *run);
+
+#endif

@@ -1,0 +1,332 @@
+#include "task.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+enum {
+  POOL = 1024,            // coroutines kept for the next tasks
+  SLICE_NS = 2000000,     // how long ready tasks run before I/O is looked at
+  SLICE_STEP = 32,        // tasks between two looks at the clock
+};
+
+/* ---- anchors ---- */
+
+int rt_anchor_put(rt_scheduler *s, lua_State *L) {
+  if (!s->free_count && s->free_capacity <= (size_t)s->slots) {
+    // Room for every slot's return is made here, so that dropping cannot fail.
+    size_t capacity = s->free_capacity ? s->free_capacity * 2 : 64;
+    int *slots = realloc(s->free_slots, capacity * sizeof *slots);
+    if (!slots) return luaL_error(L, "not enough memory");
+    s->free_slots = slots;
+    s->free_capacity = capacity;
+  }
+  int slot = s->free_count ? s->free_slots[s->free_count - 1] : s->slots + 1;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, s);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  if (s->free_count) s->free_count--;
+  else s->slots++;
+  return slot;
+}
+
+void rt_anchor_push(rt_scheduler *s, lua_State *L, int slot) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, s);
+  lua_rawgeti(L, -1, slot);
+  lua_remove(L, -2);
+}
+
+void rt_anchor_drop(rt_scheduler *s, int slot) {
+  if (!slot) return;
+  lua_pushnil(s->own);
+  lua_rawseti(s->own, 1, slot);
+  s->free_slots[s->free_count++] = slot;
+}
+
+/* ---- timers: a 4-ary heap, shallow and kind to the cache ---- */
+
+static bool earlier(rt_timer_entry a, rt_timer_entry b) {
+  return a.due < b.due || (a.due == b.due && (int32_t)(a.timer->order - b.timer->order) < 0);
+}
+
+static void place(rt_scheduler *s, size_t at, rt_timer_entry entry) {
+  s->heap[at] = entry;
+  entry.timer->at = (uint32_t)at + 1;
+}
+
+static void rise(rt_scheduler *s, size_t at, rt_timer_entry entry) {
+  while (at > 0) {
+    size_t above = (at - 1) / 4;
+    if (!earlier(entry, s->heap[above])) break;
+    place(s, at, s->heap[above]);
+    at = above;
+  }
+  place(s, at, entry);
+}
+
+static void sink(rt_scheduler *s, size_t at, rt_timer_entry entry) {
+  for (;;) {
+    size_t child = at * 4 + 1, best = child;
+    if (child >= s->heap_count) break;
+    for (size_t i = child + 1; i < child + 4 && i < s->heap_count; i++)
+      if (earlier(s->heap[i], s->heap[best])) best = i;
+    if (!earlier(s->heap[best], entry)) break;
+    place(s, at, s->heap[best]);
+    at = best;
+  }
+  place(s, at, entry);
+}
+
+bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due) {
+  if (s->heap_count == s->heap_capacity) {
+    size_t capacity = s->heap_capacity ? s->heap_capacity * 2 : 64;
+    rt_timer_entry *heap = realloc(s->heap, capacity * sizeof *heap);
+    if (!heap) return false;
+    s->heap = heap;
+    s->heap_capacity = capacity;
+  }
+  timer->due = due;
+  timer->order = s->timer_order++;
+  rise(s, s->heap_count++, (rt_timer_entry){due, timer});
+  return true;
+}
+
+void rt_timer_disarm(rt_scheduler *s, rt_timer *timer) {
+  if (!timer->at) return;
+  size_t at = timer->at - 1;
+  timer->at = 0;
+  rt_timer_entry moved = s->heap[--s->heap_count];
+  if (moved.timer == timer) return;
+  if (at > 0 && earlier(moved, s->heap[(at - 1) / 4])) rise(s, at, moved);
+  else sink(s, at, moved);
+}
+
+static void fire_due(rt_scheduler *s) {
+  if (!s->heap_count) return;
+  int64_t now = rt_scheduler_now(s);
+  while (s->heap_count && s->heap[0].due <= now) {
+    rt_timer *timer = s->heap[0].timer;
+    rt_timer_disarm(s, timer);
+    timer->fire(s, timer);
+  }
+}
+
+/* ---- coroutines ---- */
+
+static int new_coroutine(lua_State *L) {
+  rt_scheduler *s = lua_touserdata(L, 1);
+  rt_coroutine *made = lua_touserdata(L, 2);
+  made->co = lua_newthread(L);
+  made->slot = rt_anchor_put(s, L);
+  // A thread made before the engine opened has another word here; ours never do.
+  memcpy(lua_getextraspace(made->co), lua_getextraspace(s->own), LUA_EXTRASPACE);
+  return 0;
+}
+
+static rt_coroutine take_coroutine(rt_scheduler *s) {
+  rt_coroutine taken = {0};
+  if (s->idle_count) return s->idle[--s->idle_count];
+
+  lua_State *L = s->own;
+  lua_pushcfunction(L, new_coroutine);
+  lua_pushlightuserdata(L, s);
+  lua_pushlightuserdata(L, &taken);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    taken.co = NULL;
+  }
+  return taken;
+}
+
+static void give_coroutine(rt_scheduler *s, rt_task *task) {
+  lua_settop(task->co, 0);
+  if (s->idle_count < POOL) s->idle[s->idle_count++] = (rt_coroutine){task->co, task->slot};
+  else rt_anchor_drop(s, task->slot);
+  task->co = NULL;
+}
+
+/* ---- running ---- */
+
+void rt_task_queue(rt_scheduler *s, rt_task *task) {
+  task->ready = true;
+  task->next = NULL;
+  *s->last = task;
+  s->last = &task->next;
+}
+
+void rt_task_wake(rt_scheduler *s, rt_task *task) { rt_task_queue(s, task); }
+
+void rt_task_interrupt(rt_scheduler *s, rt_task *task) {
+  if (!task->kind || !task->kind->unlink || task->ready) return;
+  task->kind->unlink(s, task);
+  task->interrupted = true;
+  rt_task_queue(s, task);
+}
+
+static int resumed(lua_State *L, int status, lua_KContext context) {
+  rt_task *task = (rt_task *)context;
+  const rt_wait_kind *kind = task->kind;
+  (void)status;
+  if (task->interrupted) {
+    rt_scheduler *s = *(rt_scheduler **)lua_getextraspace(L);
+    task->interrupted = false;
+    s->class->interrupt(L, task);
+  }
+  task->kind = NULL;
+  return kind->finish(L, task);
+}
+
+int rt_task_wait(lua_State *L, rt_task *task, const rt_wait_kind *kind) {
+  task->kind = kind;
+  return lua_yieldk(L, 0, (lua_KContext)task, resumed);
+}
+
+/* A bare coroutine.yield() reached the loop: nobody is there to take its values. The
+ * hook turns it into an error at the very place. */
+static void refuse_yield(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "coroutine.yield outside a coroutine: a task waits with rt.* functions");
+}
+
+static void run_task(rt_scheduler *s, rt_task *task) {
+  int given = 0, results;
+  if (!task->started) {
+    task->started = true;
+    rt_coroutine taken = take_coroutine(s);
+    if (!taken.co) {
+      s->class->crashed(s, task, NULL);
+      return;
+    }
+    task->co = taken.co;
+    task->slot = taken.slot;
+    lua_pushcfunction(task->co, s->class->main);
+    given = s->class->push(s, task, task->co);
+  }
+  lua_State *co = task->co;
+  s->current = task;
+  int status = lua_resume(co, s->from, given, &results);
+  while (status == LUA_YIELD && !task->kind) {
+    lua_pop(co, results);
+    lua_sethook(co, refuse_yield, LUA_MASKCOUNT, 1);
+    status = lua_resume(co, s->from, 0, &results);
+  }
+  s->current = NULL;
+  if (status == LUA_YIELD) return;
+  if (status == LUA_OK) {
+    give_coroutine(s, task);
+    s->class->over(s, task);
+  } else {
+    s->class->crashed(s, task, co);
+  }
+}
+
+/* Runs ready tasks for one slice. */
+static void run_ready(rt_scheduler *s, const bool *done) {
+  int64_t end = 0;
+  for (int n = 0; s->first && !*done; n++) {
+    if (n % SLICE_STEP == SLICE_STEP - 1) {
+      int64_t now = rt_scheduler_now(s);
+      if (!end) end = now + SLICE_NS;
+      else if (now >= end) return;
+    }
+    rt_task *task = s->first;
+    s->first = task->next;
+    if (!s->first) s->last = &s->first;
+    task->ready = false;
+    run_task(s, task);
+  }
+}
+
+static void alarm_rang(uv_timer_t *alarm) { (void)alarm; }  // fire_due follows uv_run
+
+bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
+  lua_State *outer = s->from;
+  bool alive = true;
+  s->from = from;
+  for (;;) {
+    run_ready(s, done);
+    if (*done) break;
+    if (s->first) {
+      uv_run(&s->loop, UV_RUN_NOWAIT);
+    } else if (s->heap_count) {
+      int64_t left = s->heap[0].due - rt_scheduler_now(s);
+      if (left > 0) {
+        int64_t longest = (int64_t)1 << 50;  // libuv adds it to its clock
+        uv_update_time(&s->loop);
+        uv_timer_start(&s->alarm, alarm_rang,
+                       (uint64_t)(left < longest ? left + 999999 : longest) / 1000000, 0);
+        uv_run(&s->loop, UV_RUN_ONCE);
+        uv_timer_stop(&s->alarm);
+      }
+    } else if (uv_loop_alive(&s->loop)) {
+      uv_run(&s->loop, UV_RUN_ONCE);
+    } else {
+      alive = false;
+      break;
+    }
+    fire_due(s);
+  }
+  s->from = outer;
+  return alive;
+}
+
+int64_t rt_scheduler_now(const rt_scheduler *s) {
+  (void)s;
+  return (int64_t)uv_hrtime();
+}
+
+/* ---- opening and closing ---- */
+
+static void poked(uv_async_t *async) {
+  rt_scheduler *s = async->loop->data;
+  s->class->poked(s);
+}
+
+int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
+                      const char **why) {
+  *s = (rt_scheduler){.class = class};
+  s->last = &s->first;
+
+  int status = uv_loop_init(&s->loop);
+  if (status == 0) {
+    s->loop_open = true;
+    s->loop.data = s;
+    uv_timer_init(&s->loop, &s->alarm);
+    status = uv_async_init(&s->loop, &s->poke, poked);
+  }
+  if (status < 0) {
+    *why = uv_strerror(status);
+    return -1;
+  }
+  uv_unref((uv_handle_t *)&s->poke);  // only wakes; keeps nothing alive
+  s->idle = malloc(POOL * sizeof *s->idle);
+  if (!s->idle) {
+    *why = "not enough memory";
+    return -1;
+  }
+
+  lua_createtable(L, 64, 0);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, s);
+  s->own = lua_newthread(L);
+  *(rt_scheduler **)lua_getextraspace(s->own) = s;
+  lua_pushvalue(L, -2);
+  lua_xmove(L, s->own, 1);
+  rt_anchor_put(s, L);
+  lua_pop(L, 1);
+  return 0;
+}
+
+void rt_scheduler_close(rt_scheduler *s) {
+  if (s->loop_open) {
+    uv_close((uv_handle_t *)&s->alarm, NULL);
+    if (s->poke.type == UV_ASYNC) uv_close((uv_handle_t *)&s->poke, NULL);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->loop);
+  }
+  free(s->idle);
+  free(s->free_slots);
+  free(s->heap);
+  *s = (rt_scheduler){0};
+}

@@ -1,0 +1,160 @@
+/* task.h -- a coroutine that can pause.
+ *
+ * A task runs on a coroutine of the pool, taken when it first runs and given back when
+ * it has ended. It pauses by waiting for one thing (a timer, a call, a group) and is
+ * woken once, by that thing, which puts it at the end of the ready queue. The loop
+ * resumes ready tasks one after the other from the same C frame, so the C stack does
+ * not grow with the depth of calls.
+ *
+ * Everything that can pause takes the same four steps:
+ *
+ *   check   rt_task_check: may this coroutine wait? Before anything was started.
+ *   start   fill task->wait, start the operation.
+ *   wait    return rt_task_wait(L, task, kind).
+ *   wake    rt_task_wake(scheduler, task), once, from the loop's thread; no Lua runs.
+ *           kind->finish then makes the Lua values, in the task's own coroutine.
+ */
+#ifndef RT_TASK_H
+#define RT_TASK_H
+
+#include <lua.h>
+#include <uv.h>
+
+#include "buf.h"
+
+typedef struct rt_task rt_task;
+typedef struct rt_scheduler rt_scheduler;
+
+/* One moment at which something happens. Embed it; it is not copied. */
+typedef struct rt_timer {
+  int64_t due;     /* rt_scheduler_now's nanoseconds */
+  void (*fire)(rt_scheduler *s, struct rt_timer *timer);
+  uint32_t order;  /* breaks ties: first armed, first fired */
+  uint32_t at;     /* its place in the heap, from 1; 0 while not armed */
+} rt_timer;
+
+/* What a task can wait for. */
+typedef struct rt_wait_kind {
+  const char *name;  /* "sleep": completes "while waiting for ..." */
+  bool outside;      /* something outside the tasks (clock, disk, signal) will wake it */
+  /* Stops the operation, which must not wake the task any more. NULL: it cannot be
+   * stopped and the task is not interrupted while it waits for it. */
+  void (*unlink)(rt_scheduler *s, rt_task *task);
+  /* Pushes the results and returns their number, or raises. */
+  int (*finish)(lua_State *L, rt_task *task);
+  /* Writes what it is waiting for, for people; NULL: the name. */
+  void (*describe)(const rt_task *task, rt_buf *out);
+} rt_wait_kind;
+
+struct rt_task {
+  rt_task *next;             /* in the ready queue */
+  lua_State *co;             /* NULL until it first runs */
+  const rt_wait_kind *kind;  /* what it waits for; NULL while it runs or is queued */
+  union {
+    rt_timer timer;          /* sleep */
+    struct {
+      void *on;              /* the call, group, map ... it waits for */
+      int count;             /* values pushed on its stack for finish */
+      int status;            /* how what it waited for has ended */
+    } other;
+  } wait;
+  int slot;                  /* keeps the coroutine from the collector */
+  bool started;
+  bool ready;                /* stands in the ready queue */
+  bool interrupted;          /* the wait did not complete; the task must unwind */
+};
+
+/* What the scheduler asks of whoever owns the tasks (the calls). */
+typedef struct rt_task_class {
+  lua_CFunction main;                         /* the bottom of every coroutine */
+  /* Before the first run: pushes main's arguments, returns how many. Must not raise. */
+  int (*push)(rt_scheduler *s, rt_task *task, lua_State *co);
+  /* In the coroutine, instead of finish, when the wait was interrupted; must raise. */
+  int (*interrupt)(lua_State *L, rt_task *task);
+  /* main has returned; the coroutine is not the task's any more. */
+  void (*over)(rt_scheduler *s, rt_task *task);
+  /* main itself raised, or no coroutine could be made (co is NULL): out of memory. The
+   * error value is on top of co. */
+  void (*crashed)(rt_scheduler *s, rt_task *task, lua_State *co);
+  /* Somebody has sent s->poke. */
+  void (*poked)(rt_scheduler *s);
+} rt_task_class;
+
+typedef struct rt_coroutine {
+  lua_State *co;
+  int slot;
+} rt_coroutine;
+
+typedef struct rt_timer_entry {
+  int64_t due;
+  rt_timer *timer;
+} rt_timer_entry;
+
+struct rt_scheduler {
+  const rt_task_class *class;
+  lua_State *from;      /* the Lua thread that runs the loop, NULL outside it */
+  lua_State *own;       /* a Lua thread of the scheduler's; index 1 is the anchors */
+  rt_task *current;     /* the running task */
+  rt_task *first;       /* the ready queue */
+  rt_task **last;
+  rt_coroutine *idle;   /* the pool */
+  size_t idle_count;
+  int *free_slots;      /* of the anchors */
+  size_t free_count, free_capacity;
+  int slots;            /* how many slots there are */
+  rt_timer_entry *heap; /* 4-ary, earliest first */
+  size_t heap_count, heap_capacity;
+  uint32_t timer_order;
+  uv_loop_t loop;
+  uv_timer_t alarm;     /* wakes the loop for the earliest timer */
+  uv_async_t poke;      /* wakes the loop from other threads and signal handlers */
+  bool loop_open;
+};
+
+/* Opens the scheduler of Lua state L; s->loop.data points back to it. Returns 0, or -1
+ * when libuv cannot open (see *why). Raises when Lua is out of memory. Close it either
+ * way. */
+int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
+                      const char **why);
+
+/* Closes the loop; no task may be alive. Its Lua values go with the state. */
+void rt_scheduler_close(rt_scheduler *s);
+
+/* The monotonic clock all times of a run come from, in nanoseconds. */
+int64_t rt_scheduler_now(const rt_scheduler *s);
+
+/* Runs ready tasks, timers and I/O until *done, called from Lua thread 'from'. Returns
+ * false when nothing is left that could ever run. */
+bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
+
+/* ---- tasks ---- */
+
+/* Puts a task that is neither waiting nor queued at the end of the ready queue. */
+void rt_task_queue(rt_scheduler *s, rt_task *task);
+
+/* The waiting task's operation has completed: its finish runs at its next turn. */
+void rt_task_wake(rt_scheduler *s, rt_task *task);
+
+/* Stops what the task waits for and makes it unwind at its next turn. Nothing happens
+ * if it does not wait, or waits for something that cannot be stopped. */
+void rt_task_interrupt(rt_scheduler *s, rt_task *task);
+
+/* Suspends the running coroutine; for use as 'return rt_task_wait(...)' in a
+ * lua_CFunction. The C function's stack stays as it is for finish. */
+int rt_task_wait(lua_State *L, rt_task *task, const rt_wait_kind *kind);
+
+/* ---- timers ---- */
+
+/* Arms 'timer' (fire is set by the caller) for 'due'. False when out of memory. */
+bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due);
+void rt_timer_disarm(rt_scheduler *s, rt_timer *timer);
+
+/* ---- anchors: Lua values the engine keeps from the collector ---- */
+
+/* Pops a value and keeps it; returns its slot, never 0. Raises when out of memory. */
+int rt_anchor_put(rt_scheduler *s, lua_State *L);
+void rt_anchor_push(rt_scheduler *s, lua_State *L, int slot);
+/* Lets go of it. Nothing on slot 0. Does not raise. */
+void rt_anchor_drop(rt_scheduler *s, int slot);
+
+#endif

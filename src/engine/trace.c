@@ -1,0 +1,231 @@
+/* trace.c -- the way of a failure: which frames, which calls, for rt.traceback and the
+ * journal. The text is made once, where the error began, before anything unwinds; the
+ * calls it passes through later recognise the value and pass the failure on.
+ */
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "engine.h"
+
+enum {
+  INNERMOST = 50,    // calls shown nearest to the failure
+  OUTERMOST = 20,    // and nearest to the root
+  FRAMES_FIRST = 10, // frames of one call, likewise
+  FRAMES_LAST = 11,
+  REMEMBERED = 1000, // failures received that rt.traceback still knows
+};
+
+/* ---- the text ---- */
+
+/* Whether the function at the top of L, described by 'ar', is one of the engine's own. */
+static bool is_ours(lua_State *L, const rt_engine *e, const lua_Debug *ar) {
+  if (rt_place_is_ours(ar)) return true;
+  lua_CFunction f = lua_tocfunction(L, -1);
+  if (!f) return false;
+  if (f == rt_call_on_error || f == rt_call_class.main) return true;
+  bool ours = false;
+  if (lua_getupvalue(L, -1, 1)) {
+    ours = lua_touserdata(L, -1) == e;
+    lua_pop(L, 1);
+  }
+  return ours;
+}
+
+static void write_frame(const lua_Debug *ar, rt_buf *out) {
+  rt_buf_text(out, "\n\t");
+  if (*ar->what == 'C') rt_buf_text(out, "[C]");
+  else if (*ar->source == '@') rt_buf_text(out, ar->source + 1);
+  else rt_buf_text(out, ar->short_src);
+  if (ar->currentline > 0) rt_buf_printf(out, ":%d", ar->currentline);
+  rt_buf_text(out, ": in ");
+  if (*ar->what == 'm') rt_buf_text(out, "main chunk");
+  else if (*ar->namewhat)
+    rt_buf_printf(out, "%s '%s'", strcmp(ar->namewhat, "global") == 0 ? "function" : ar->namewhat,
+                  ar->name);
+  else if (*ar->what == 'C') rt_buf_text(out, "?");
+  else rt_buf_printf(out, "function <%s:%d>",
+                     *ar->source == '@' ? ar->source + 1 : ar->short_src, ar->linedefined);
+  if (ar->istailcall) rt_buf_text(out, "\n\t(...tail calls...)");
+}
+
+/* How many levels the stack of 'co' has: a search by doubling, then halving. */
+static int last_level(lua_State *co) {
+  lua_Debug ar;
+  int low = 1, high = 1;
+  while (lua_getstack(co, high, &ar)) {
+    low = high;
+    high *= 2;
+  }
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(co, middle, &ar)) low = middle + 1;
+    else high = middle;
+  }
+  return high - 1;
+}
+
+/* The frames of one coroutine, engine's own left out. L only lends its stack. */
+static void write_frames(lua_State *co, const rt_engine *e, rt_buf *out) {
+  lua_Debug ar;
+  if (!lua_checkstack(co, 8)) return;
+  int last = last_level(co), skip = last - FRAMES_FIRST - FRAMES_LAST;
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    if (skip > 0 && level == FRAMES_FIRST) {
+      rt_buf_printf(out, "\n\t...\t(skipping %d levels)", skip);
+      level += skip;
+      if (!lua_getstack(co, level, &ar)) return;
+    }
+    lua_getinfo(co, "Slntf", &ar);
+    bool hidden = is_ours(co, e, &ar);
+    lua_pop(co, 1);
+    if (!hidden) write_frame(&ar, out);
+  }
+}
+
+/* "in call 1.2 (load), called at flow.lua:14" */
+static void write_call(const rt_call *c, rt_buf *out) {
+  rt_text file = rt_place_file(&c->run->engine->places, c->site);
+  rt_buf_text(out, "\n  in call ");
+  rt_call_id(c, out);
+  rt_buf_printf(out, " (%s)", c->node->name);
+  if (file.data)
+    rt_buf_printf(out, ", %s at %.*s:%u", c->use->verb, (int)file.size, file.data, c->site.line);
+}
+
+/* The frames of 'c', which runs on L, and of all calls above it. */
+static void write_traceback(lua_State *L, rt_call *c, rt_buf *out) {
+  const rt_engine *e = c->run->engine;
+  size_t depth = 0, at = 0;
+  for (const rt_call *p = c; p; p = p->parent) depth++;
+
+  rt_buf_text(out, "stack traceback:");
+  for (rt_call *p = c; p; p = p->parent, at++) {
+    if (depth > INNERMOST + OUTERMOST && at == INNERMOST)
+      rt_buf_printf(out, "\n  ... (%zu calls left out)", depth - INNERMOST - OUTERMOST);
+    if (at >= INNERMOST && at + OUTERMOST < depth) continue;
+    // A caller's frames say where it waits; one that runs on is elsewhere by now.
+    if (p == c) write_frames(L, e, out);
+    else if (p->task.co && p->task.kind) write_frames(p->task.co, e, out);
+    write_call(p, out);
+  }
+}
+
+/* ---- noting ---- */
+
+/* Pushes the table of failures 'c' received, or nil. */
+static void push_received(lua_State *L, rt_call *c) {
+  if (c->rare && c->rare->received)
+    rt_anchor_push(&c->run->engine->scheduler, L, c->rare->received);
+  else lua_pushnil(L);
+}
+
+/* Pushes the failure 'c' received with a value rawequal to that at 'index', or nil. The
+ * table holds count at 0, and value and failure in turns: a ring of the newest. */
+static void push_received_failure(lua_State *L, rt_call *c, int index) {
+  index = lua_absindex(L, index);
+  push_received(L, c);
+  if (lua_isnil(L, -1)) return;
+  lua_rawgeti(L, -1, 0);
+  lua_Integer count = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  for (lua_Integer i = count; i > 0 && i > count - REMEMBERED; i--) {
+    lua_Integer slot = (i - 1) % REMEMBERED;
+    lua_rawgeti(L, -1, slot * 2 + 1);
+    bool same = lua_rawequal(L, -1, index);
+    lua_pop(L, 1);
+    if (same) {
+      lua_rawgeti(L, -1, slot * 2 + 2);
+      lua_remove(L, -2);
+      return;
+    }
+  }
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+void rt_call_receive(lua_State *L, rt_call *c) {
+  rt_call_rare *rare = rt_call_rare_of(c);
+  if (!rare || !lua_checkstack(L, 6)) {
+    lua_pop(L, 1);
+    return;
+  }
+  if (!rare->received) {
+    lua_createtable(L, 4, 0);
+    lua_pushinteger(L, 0);
+    lua_rawseti(L, -2, 0);
+    rare->received = rt_anchor_put(&c->run->engine->scheduler, L);
+  }
+  push_received(L, c);                 // value failure table
+  lua_rawgeti(L, -1, 0);
+  lua_Integer count = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  lua_Integer slot = count % REMEMBERED;
+  lua_pushvalue(L, -3);
+  lua_rawseti(L, -2, slot * 2 + 1);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, slot * 2 + 2);
+  lua_pushinteger(L, count + 1);
+  lua_rawseti(L, -2, 0);
+  lua_pop(L, 2);
+}
+
+void rt_call_push_traceback(lua_State *L, rt_call *c, int index) {
+  push_received_failure(L, c, index);
+  const rt_failure *f = rt_failure_at(L, -1);
+  if (f) lua_pushstring(L, f->traceback);
+  else lua_pushnil(L);
+  lua_remove(L, -2);
+}
+
+/* Frees its buffer when Lua raises in between. */
+static int free_buf(lua_State *L) {
+  rt_buf_free(lua_touserdata(L, 1));
+  return 0;
+}
+
+static rt_buf *new_buf(lua_State *L) {
+  rt_buf *b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = (rt_buf){0};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, free_buf);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return b;
+}
+
+void rt_call_note_failure(lua_State *L, rt_call *c, int index) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  index = lua_absindex(L, index);
+  rt_call_rare *rare = rt_call_rare_of(c);
+  if (!rare) return;
+  luaL_checkstack(L, 12, NULL);
+
+  push_received_failure(L, c, index);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    int top = lua_gettop(L);
+    rt_buf *message = new_buf(L), *text = new_buf(L), *id = new_buf(L);
+    rt_error_text(L, index, message);
+    write_traceback(L, c, text);
+    rt_call_id(c, id);
+    rt_buf_char(id, '\0');
+    rt_failure *f = rt_failure_push(L, id->failed ? "" : id->data, rt_error_kind(L, index),
+                                    message, text);
+    f->began_in = rt_call_identity(c);
+    rt_buf_free(message);
+    rt_buf_free(text);
+    rt_buf_free(id);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+  }
+  rt_anchor_drop(s, rare->failure);
+  rare->failure = 0;
+  rare->failure = rt_anchor_put(s, L);
+}
+
+int rt_call_on_error(lua_State *L) {
+  rt_call *c = rt_call_current(rt_engine_of(L));
+  if (c) rt_call_note_failure(L, c, 1);
+  lua_settop(L, 1);
+  return 1;
+}

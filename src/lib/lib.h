@@ -1,0 +1,56 @@
+/* lib.h -- what the files of the Lua interface share.
+ *
+ * Every function given to Lua is a closure whose first upvalue is the engine, so that it
+ * is found from any coroutine, also from one that is older than the engine.
+ */
+#ifndef RT_LIB_H
+#define RT_LIB_H
+
+#include <lauxlib.h>
+
+#include "engine.h"
+
+static inline rt_engine *rt_lib_engine(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* Adds the functions to the table at the top, with our upvalues. */
+void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions);
+
+/* The node to be called that stands at 'index': a node, or a plain function's. Raises
+ * 'usage' in the name of 'what'. Borrowed from the value or the engine. */
+rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what);
+
+/* Raises the error and failure at the two top slots of L in 'c', which waited for a call
+ * that ended with 'status'. */
+_Noreturn void rt_lib_raise(lua_State *L, rt_call *c, rt_status status);
+
+/* The Task at 'index' as a call, borrowed; NULL if it is none. */
+rt_call *rt_task_at(lua_State *L, int index);
+
+/* Pushes the results of the ended call whose Task is at 'index', or its error and its
+ * failure; returns how many. */
+int rt_task_push_outcome(lua_State *L, int index);
+
+/* One call that a group waits for, beyond the first group. */
+struct rt_member {
+  struct rt_member *next;
+  rt_group *group;
+  uint32_t index;
+};
+
+/* A member of the group has ended: its outcome is at 'first' .. top of L. */
+void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, int first);
+
+/* Fills the table at the top with the functions of the file. */
+void rt_lib_open_task(lua_State *L, rt_engine *e);
+void rt_lib_open_group(lua_State *L, rt_engine *e);
+void rt_lib_open_map(lua_State *L, rt_engine *e);
+
+/* The module railtracks.core. */
+int rt_open_core(lua_State *L);
+
+/* The module railtracks.journal: reading what was recorded. */
+int rt_open_journal(lua_State *L);
+
+#endif
