@@ -2,7 +2,7 @@
  *
  *   measure COMMAND [ARG...]
  *
- * After the command's own output come the lines "wall_s", "cpu_s", "peak_mb" (the most
+ * After the command's own output come the lines "wall_ms", "cpu_ms", "peak_mb" (the most
  * memory it held at once, in millions of bytes) and "exit" (128 + N for signal N). The
  * time begins just before the process is made and ends when it is gone: no shell is
  * between.
@@ -41,8 +41,8 @@ int main(int argc, char **argv) {
   wait4(child, &status, 0, &used);
   double wall = now() - began;
 
-  printf("wall_s %.6f\n", wall);
-  printf("cpu_s %.6f\n", seconds(used.ru_utime) + seconds(used.ru_stime));
+  printf("wall_ms %.3f\n", wall * 1e3);
+  printf("cpu_ms %.3f\n", (seconds(used.ru_utime) + seconds(used.ru_stime)) * 1e3);
   printf("peak_mb %.3f\n", used.ru_maxrss * 1024 / 1e6);
   printf("exit %d\n", WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
   return 0;

@@ -1,5 +1,5 @@
 """The works of the bench in asyncio: python.py WORK COUNT [TIMES] prints "us N", the
-time of one. (Not named asyncio.py: Python would import it in place of its own.)"""
+time of one, and "ms N", that of all. (Not named asyncio.py: Python would import it in place of its own.)"""
 import asyncio
 import sys
 import time
@@ -38,6 +38,8 @@ async def main(work, count, times=1):
     began = time.perf_counter()
     for _ in range(times):
         await works[work](count)
-    print("us", (time.perf_counter() - began) / (count * times) * 1e6)
+    ms = (time.perf_counter() - began) * 1e3
+    print("us", ms * 1e3 / (count * times))
+    print("ms", ms)
 
 asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

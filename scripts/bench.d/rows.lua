@@ -4,7 +4,7 @@
 -- bounds. In each repetition every contender has its turn once.
 --
 -- A contender is { name, command }: the command prints lines of a name and a number, and
--- measure adds wall_s, cpu_s, peak_mb. Instead of a command a function may return
+-- measure adds wall_ms, cpu_ms, peak_mb. Instead of a command a function may return
 -- these figures; 'needs' names a program without which the contender is left out. The
 -- first one is the row's own, which the others are set beside.
 --
@@ -72,7 +72,7 @@ return function(bench)
           here .. "hello.lua" }
         local all = measure { program, "run", "--journal", fresh("journal.db"),
           here .. "railtracks.lua", "call", tostring(calls) }
-        all.rows_per_s = (calls + 1) / (all.wall_s - hello.wall_s)
+        all.rows_per_s = (calls + 1) / ((all.wall_ms - hello.wall_ms) / 1e3)
         return all
       end },
       -- The rows of the run just made, in the journal's pragmas and group size

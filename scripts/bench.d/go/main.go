@@ -1,4 +1,5 @@
-// The works of the bench in Go: main WORK COUNT [TIMES] prints "us N", the time of one.
+// The works of the bench in Go: main WORK COUNT [TIMES] prints "us N", the time
+// of one, and "ms N", that of all.
 package main
 
 import (
@@ -69,5 +70,7 @@ func main() {
 	for i := 0; i < times; i++ {
 		work(count)
 	}
-	fmt.Println("us", time.Since(began).Seconds()/float64(count*times)*1e6)
+	ms := time.Since(began).Seconds() * 1e3
+	fmt.Println("us", ms*1e3/float64(count*times))
+	fmt.Println("ms", ms)
 }
