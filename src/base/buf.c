@@ -7,6 +7,7 @@
 bool rt_buf_reserve(rt_buf *b, size_t more) {
   if (b->failed) return false;
   if (b->capacity - b->size >= more) return true;
+  if (b->fixed) goto fail;
 
   size_t want = b->capacity < 64 ? 64 : b->capacity;
   while (want - b->size < more) {
@@ -38,13 +39,14 @@ void rt_buf_printf(rt_buf *b, const char *format, ...) {
 }
 
 void rt_buf_int(rt_buf *b, int64_t value) {
-  char digits[24];
-  char *at = digits + sizeof digits;
   uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  do *--at = (char)('0' + rest % 10);
-  while (rest /= 10);
-  if (value < 0) *--at = '-';
-  rt_buf_add(b, at, (size_t)(digits + sizeof digits - at));
+  size_t size = rt_digits(rest) + (value < 0);
+  if (b->capacity - b->size < size && !rt_buf_reserve(b, size)) return;
+  // Written in place: copying bytes that were just written one by one is slow.
+  char *at = b->data + b->size;
+  if (value < 0) *at = '-';
+  rt_write_digits(at + size, rest);
+  b->size += size;
 }
 
 void rt_buf_free(rt_buf *b) {

@@ -17,6 +17,7 @@ typedef struct rt_buf {
   size_t size;      /* bytes written */
   size_t capacity;  /* bytes there is room for */
   bool failed;      /* out of memory: the text is not whole */
+  bool fixed;       /* 'data' is somebody else's and does not grow */
 } rt_buf;
 
 /* Makes room for 'more' bytes behind the written ones. Returns false when out of
@@ -32,6 +33,19 @@ void rt_buf_int(rt_buf *b, int64_t value);
 
 /* Frees the bytes; the buffer is empty and valid again. */
 void rt_buf_free(rt_buf *b);
+
+/* How many decimal digits 'n' has. */
+static inline size_t rt_digits(uint64_t n) {
+  size_t count = 1;
+  for (; n >= 10000; n /= 10000) count += 4;
+  return count + (n >= 10) + (n >= 100) + (n >= 1000);
+}
+
+/* Writes the digits of 'n' so that the last one stands before 'end'. */
+static inline void rt_write_digits(char *end, uint64_t n) {
+  do *--end = (char)('0' + n % 10);
+  while (n /= 10);
+}
 
 static inline void rt_buf_add(rt_buf *b, const void *data, size_t size) {
   if (size == 0) return;

@@ -12,18 +12,7 @@ enum {
   ID_STEM = 224,       // of the beginning of a shortened one
 };
 
-static int call_end(lua_State *L, rt_call *c);
-
 /* ---- making and freeing ---- */
-
-static uint32_t digits(uint32_t n) {
-  uint32_t count = 1;
-  while (n >= 10) {
-    n /= 10;
-    count++;
-  }
-  return count;
-}
 
 rt_call_rare *rt_call_rare_of(rt_call *c) {
   if (!c->rare) c->rare = calloc(1, sizeof *c->rare);
@@ -37,7 +26,7 @@ static bool measure_id(rt_call *c) {
     c->id_size = 1;
     return true;
   }
-  uint32_t size = p->id_size + 1 + digits(c->ordinal);
+  uint32_t size = p->id_size + 1 + (uint32_t)rt_digits(c->ordinal);
   c->id_size = (uint16_t)(size > ID_LONGEST ? ID_LONGEST + 1 : size);
   if (size <= ID_LONGEST) return true;
   if (!rt_call_rare_of(c)) return false;
@@ -139,31 +128,30 @@ static int64_t epoch_now(const rt_call *c) {
   return rt_scheduler_now(&c->run->engine->scheduler) + c->run->epoch;
 }
 
-void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count) {
-  bool mutable = false;
-  for (int i = 0; i < count && !mutable; i++) mutable = lua_istable(L, first + i);
-  if (!mutable || c->node->unrecorded || !rt_call_rare_of(c)) return;
+enum { ROOM = 512 };  // bytes tried first for arguments or results in the record itself
 
-  rt_engine *e = c->run->engine;
-  e->scratch.size = 0;
-  e->scratch.failed = false;
-  rt_value_write_list(L, first, count, &e->scratch, e->record_limit);
-  if (e->scratch.failed || e->scratch.size > UINT32_MAX) return;
-  c->rare->args = malloc(e->scratch.size);
-  if (!c->rare->args) return;
-  memcpy(c->rare->args, e->scratch.data, e->scratch.size);
-  c->rare->args_size = (uint32_t)e->scratch.size;
-}
+static const char no_memory_args[] = "[{\"$lua\":\"out of memory\"}]";
 
 /* The 'count' values at 'first' as a JSON list in the engine's scratch buffer. */
 static rt_text written(lua_State *L, rt_call *c, int first, int count) {
   rt_engine *e = c->run->engine;
-  if (c->node->unrecorded) return (rt_text){0};
   e->scratch.size = 0;
   e->scratch.failed = false;
   rt_value_write_list(L, first, count, &e->scratch, e->record_limit);
-  if (e->scratch.failed) return (rt_text){"[{\"$lua\":\"out of memory\"}]", 26};
+  if (e->scratch.failed || e->scratch.size > UINT32_MAX / 2)
+    return (rt_text){no_memory_args, sizeof no_memory_args - 1};
   return (rt_text){e->scratch.data, e->scratch.size};
+}
+
+void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count) {
+  bool mutable = false;
+  for (int i = 0; i < count && !mutable; i++) mutable = lua_istable(L, first + i);
+  if (!mutable || c->node->unrecorded || !rt_call_rare_of(c)) return;
+  rt_text args = written(L, c, first, count);
+  c->rare->args = malloc(args.size);
+  if (!c->rare->args) return;
+  memcpy(c->rare->args, args.data, args.size);
+  c->rare->args_size = (uint32_t)args.size;
 }
 
 static void record_begin(lua_State *L, rt_call *c, int first, int count, bool starts) {
@@ -176,15 +164,52 @@ static void record_begin(lua_State *L, rt_call *c, int first, int count, bool st
       .file = rt_place_file(&e->places, c->site),
   };
   if (starts) record.started = c->instant ? record.spawned : epoch_now(c);
-  if (c->rare && c->rare->args) record.args = (rt_text){c->rare->args, c->rare->args_size};
-  else record.args = written(L, c, first, count);
-  rt_journal_call_begin(e->journal, &record);
   c->recorded = true;
   c->run->calls++;
+
+  rt_text args = {0};
+  rt_buf room;
   if (c->rare && c->rare->args) {
+    args = (rt_text){c->rare->args, c->rare->args_size};
+  } else if (!c->node->unrecorded) {
+    rt_journal_call_begin(e->journal, &record, ROOM, &room);
+    if (!room.failed) rt_value_write_list(L, first, count, &room, e->record_limit);
+    if (!room.failed) {
+      rt_journal_call_begun(e->journal, &room);
+      return;
+    }
+    args = written(L, c, first, count);
+  }
+  rt_journal_call_begin(e->journal, &record, args.size, &room);
+  rt_buf_add(&room, args.data, args.size);
+  if (!room.failed) rt_journal_call_begun(e->journal, &room);
+  else rt_journal_call_lost(e->journal);
+  if (c->rare) {
     free(c->rare->args);
     c->rare->args = NULL;
   }
+}
+
+static void record_end(lua_State *L, rt_call *c, rt_status status, rt_text error) {
+  rt_engine *e = c->run->engine;
+  int64_t ended = epoch_now(c);
+  rt_text results = {0};
+  rt_buf room;
+  if (status == RT_DONE && !c->node->unrecorded) {
+    int count = lua_gettop(L) - 1;
+    rt_journal_call_end(e->journal, c->run->number, c->seq, status, ended, error, ROOM, &room);
+    if (!room.failed) rt_value_write_list(L, 2, count, &room, e->record_limit);
+    if (!room.failed) {
+      rt_journal_call_ended(e->journal, &room);
+      return;
+    }
+    results = written(L, c, 2, count);
+  }
+  rt_journal_call_end(e->journal, c->run->number, c->seq, status, ended, error, results.size,
+                      &room);
+  rt_buf_add(&room, results.data, results.size);
+  if (!room.failed) rt_journal_call_ended(e->journal, &room);
+  else rt_journal_call_lost(e->journal);
 }
 
 /* A call that the failure only passed through names the one it began in. */
@@ -347,115 +372,208 @@ static void end_of_child(rt_call *c) {
   else if (p->cancelled) rt_task_interrupt(s, &p->task);
 }
 
-static int children_over(lua_State *L, rt_task *task) {
-  return call_end(L, rt_call_of(task));
-}
+/* ---- one call, from its beginning to its end ----
+ *
+ * A coroutine's stack holds, from the first slot of the C function that runs the call on:
+ * the message handler, then the body and its arguments, later the results, or the error
+ * and its failure. That function is call_main at the bottom of a coroutine of the pool, or
+ * rt_call_nest when the caller's coroutine is used.
+ */
 
-static const rt_wait_kind children_wait = {.name = "its children", .finish = children_over};
+static int after_children(lua_State *L, rt_task *task);
 
-/* ---- one call, from its beginning to its end ---- */
+static const rt_wait_kind children_wait = {.name = "its children", .finish = after_children};
 
-/* Pushes the error and failure with which the earliest unobserved failure of a child
- * fails its parent 'c'. */
-static void adopt_failure(lua_State *L, rt_call *c) {
-  rt_call *first = c->rare->failures;
-  while (first->next) first = first->next;
-  rt_anchor_push(&c->run->engine->scheduler, L, first->handle);
-  lua_getiuservalue(L, -1, 1);
-  lua_getiuservalue(L, -2, 2);
-  lua_remove(L, -3);
-  while (c->rare->failures) rt_call_observe(c->rare->failures);
-}
-
-/* The body and all children have ended; the stack holds the handler and the results, or
- * the handler and the error. */
-static int call_end(lua_State *L, rt_call *c) {
-  rt_engine *e = c->run->engine;
-  rt_scheduler *s = &e->scheduler;
-
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (c->outcome == RT_DONE && c->rare && c->rare->failures) {
-    lua_settop(L, 1);
-    adopt_failure(L, c);
-    c->outcome = RT_FAILED;
-  } else if (c->outcome == RT_CANCELLED && !c->unwound) {
-    lua_settop(L, 1);
-    push_cancelled(L, c, c->over ? &children_wait : NULL);
-    rt_call_note_failure(L, c, 2);
-  }
+/* In: c and what the body left (nothing, or an error). Out: the error of the call and its
+ * failure. */
+static int make_failure(lua_State *L) {
+  rt_call *c = lua_touserdata(L, 1);
+  rt_scheduler *s = &c->run->engine->scheduler;
+  lua_settop(L, 2);
   if (!c->parent && c->run->fatal) {
-    lua_settop(L, 1);
     rt_error_push(L, c->run->fatal_kind, "%s", c->run->fatal);
+    lua_replace(L, 2);
     rt_call_note_failure(L, c, 2);
-    c->outcome = RT_FAILED;
+  } else if (c->outcome == RT_CANCELLED && !c->unwound) {
+    push_cancelled(L, c, c->over ? &children_wait : NULL);
+    lua_replace(L, 2);
+    rt_call_note_failure(L, c, 2);
+  } else if (!c->unwound) {
+    // The earliest unobserved failure of a child.
+    rt_call *first = c->rare->failures;
+    while (first->next) first = first->next;
+    rt_anchor_push(s, L, first->handle);
+    lua_getiuservalue(L, 3, 1);
+    lua_getiuservalue(L, 3, 2);
+    return 2;
+  } else if (!c->rare || !c->rare->failure) {
+    rt_call_note_failure(L, c, 2);
   }
-  if (c->outcome != RT_DONE && lua_gettop(L) == 2) {
-    if (c->rare && c->rare->failure) rt_anchor_push(s, L, c->rare->failure);
-    else lua_pushnil(L);
-  }
+  if (c->rare && c->rare->failure) rt_anchor_push(s, L, c->rare->failure);
+  else lua_pushnil(L);
+  return 2;
+}
+
+/* Leaves the error and the failure of 'c' above the handler. Does not raise. */
+static void put_failure(lua_State *L, rt_call *c) {
+  lua_settop(L, c->unwound ? 2 : 1);
+  lua_pushcfunction(L, make_failure);
+  lua_insert(L, 2);
+  lua_pushlightuserdata(L, c);
+  lua_insert(L, 3);
+  if (lua_pcall(L, lua_gettop(L) - 2, 2, 0) == LUA_OK) return;
+  lua_settop(L, 1);
+  rt_anchor_push(&c->run->engine->scheduler, L, c->run->engine->no_memory);
+  lua_pushnil(L);
+}
+
+/* The body and all children have ended: settles how the call ends and writes it down. */
+static void conclude(lua_State *L, rt_call *c) {
+  if (c->outcome == RT_DONE && c->rare && c->rare->failures) c->outcome = RT_FAILED;
+  if (!c->parent && c->run->fatal) c->outcome = RT_FAILED;
+  if (c->outcome != RT_DONE) put_failure(L, c);
   while (c->rare && c->rare->failures) rt_call_observe(c->rare->failures);
 
   if (c->recorded) {
-    rt_text results = {0}, error = {0};
-    if (c->outcome == RT_DONE) results = written(L, c, 2, lua_gettop(L) - 1);
-    else error = rt_call_written_error(c, rt_failure_at(L, 3));
-    rt_journal_call_end(e->journal, c->run->number, c->seq, (rt_status)c->outcome,
-                        epoch_now(c), results, error);
+    rt_text error = {0};
+    if (c->outcome != RT_DONE) error = rt_call_written_error(c, rt_failure_at(L, 3));
+    record_end(L, c, (rt_status)c->outcome, error);
   }
   c->status = c->outcome;
+}
+
+/* The body has returned or failed. False: the call is to wait for its children first. */
+static bool leave_body(lua_State *L, rt_call *c, int status) {
+  c->over = true;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    c->unwound = true;
+    c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
+    cancel_children(c, "the call that started it has failed");
+  } else if (c->cancelled && c->live) {
+    c->outcome = RT_CANCELLED;
+  }
+  (void)L;
+  return c->live == 0;
+}
+
+/* Writes the beginning down. False if the body shall not run: then the stack is as after a
+ * failed body. */
+static bool enter_body(lua_State *L, rt_call *c) {
+  int count = lua_gettop(L) - 2;
+  if (!c->unrun) record_begin(L, c, 3, count, !c->cancelled);
+  if (c->cancelled) {
+    c->outcome = RT_CANCELLED;
+    return false;
+  }
+  if (!c->node->param_count || rt_node_check(L, c->node, 3, count)) return true;
+  lua_replace(L, 2);
+  lua_settop(L, 2);
+  c->unwound = true;
+  c->outcome = RT_FAILED;
+  return false;
+}
+
+/* ---- on a coroutine of the pool ---- */
+
+static int run_calls(lua_State *L, rt_call *c);
+
+/* The call has ended. The coroutine goes on with the next call that has not begun, if
+ * that is what the scheduler would do with it. */
+static int end_call(lua_State *L, rt_call *c) {
+  rt_engine *e = c->run->engine;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  conclude(L, c);
   c->use->deliver(L, c, 2);
   c->index = ++e->ended;
   if (c->parent) end_of_child(c);
-  return 0;
+  rt_task *next = rt_task_succeed(&e->scheduler, &c->task);
+  rt_call_unref(c);
+  return next ? run_calls(L, rt_call_of(next)) : 0;
 }
 
 static int body_over(lua_State *L, int status, lua_KContext context) {
   rt_call *c = rt_call_current(rt_engine_of(L));
   (void)context;
-  c->over = true;
-  if (status != LUA_OK && status != LUA_YIELD) {
-    c->unwound = true;
-    c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
-    if (!c->rare || !c->rare->failure) rt_call_note_failure(L, c, 2);
-    cancel_children(c, "the call that started it has failed");
-  } else if (c->cancelled && c->live) {
-    c->outcome = RT_CANCELLED;
-  }
-  if (c->live) return rt_task_wait(L, &c->task, &children_wait);
-  return call_end(L, c);
+  if (!leave_body(L, c, status)) return rt_task_wait(L, &c->task, &children_wait);
+  return end_call(L, c);
 }
 
-/* The bottom of the coroutine: the handler is at 1, the body at 2, its arguments follow. */
-static int call_main(lua_State *L) {
-  rt_call *c = rt_call_current(rt_engine_of(L));
-  int count = lua_gettop(L) - 2;
-
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (!c->unrun) record_begin(L, c, 3, count, !c->cancelled);
-  if (c->cancelled) {
-    c->outcome = RT_CANCELLED;
-    lua_settop(L, 1);
-    return call_end(L, c);
-  }
-  if (c->node->param_count && !rt_node_check(L, c->node, 3, count)) {
-    lua_replace(L, 2);
-    lua_settop(L, 2);
-    rt_call_note_failure(L, c, 2);
-    return body_over(L, LUA_ERRRUN, 0);
-  }
-  return body_over(L, lua_pcallk(L, count, LUA_MULTRET, 1, 0, body_over), 0);
-}
-
-static int push_call(rt_scheduler *s, rt_task *task, lua_State *co) {
-  rt_call *c = rt_call_of(task);
-  (void)s;
+static void push_call(rt_call *c, lua_State *co) {
   lua_pushcfunction(co, rt_call_on_error);
-  return 1 + c->use->push(c, co);
+  c->use->push(c, co);
 }
 
-static void call_over(rt_scheduler *s, rt_task *task) {
-  (void)s;
-  rt_call_unref(rt_call_of(task));
+static int run_calls(lua_State *L, rt_call *c) {
+  lua_settop(L, 0);
+  push_call(c, L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!enter_body(L, c)) return end_call(L, c);
+  return body_over(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_over), 0);
+}
+
+static int call_main(lua_State *L) {
+  return run_calls(L, rt_call_current(rt_engine_of(L)));
+}
+
+/* ---- on the caller's coroutine ---- */
+
+enum { NESTED = 6 };  // levels of the C stack: Lua has 200 of them, coroutines want most
+
+bool rt_call_may_nest(rt_call *c) {
+  return !c->run->engine->scheduler.first && c->parent->depth < NESTED &&
+         rt_scheduler_in_slice(&c->run->engine->scheduler, c->spawned);
+}
+
+static int end_nested(lua_State *L, rt_call *c) {
+  rt_engine *e = c->run->engine;
+  rt_call *parent = c->parent;
+  conclude(L, c);
+  rt_status status = (rt_status)c->status;
+  c->index = ++e->ended;
+  end_of_child(c);
+  parent->task.kind = NULL;
+  e->scheduler.current = &parent->task;
+  rt_call_unref(c);
+  if (status == RT_DONE) return lua_gettop(L) - 1;
+  rt_call_raise_outcome(L, parent, status);
+}
+
+static int nested_over(lua_State *L, int status, lua_KContext context) {
+  rt_call *c = rt_call_current(rt_engine_of(L));
+  (void)context;
+  if (!leave_body(L, c, status)) return rt_task_wait(L, &c->task, &children_wait);
+  return end_nested(L, c);
+}
+
+int rt_call_nest(lua_State *L, rt_call *c, const rt_wait_kind *kind) {
+  rt_call *parent = c->parent;
+  c->instant = true;
+  c->nested = true;
+  c->depth = (uint8_t)(parent->depth + 1);
+  c->task.co = L;
+  c->task.slot = parent->task.slot;
+  c->task.started = true;
+  parent->task.kind = kind;
+  c->run->engine->scheduler.current = &c->task;
+
+  lua_pushcfunction(L, rt_call_on_error);
+  lua_insert(L, 1);
+  rt_node_push_body(L, 2);
+  lua_replace(L, 2);
+  if (!enter_body(L, c)) return end_nested(L, c);
+  return nested_over(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, nested_over), 0);
+}
+
+static int after_children(lua_State *L, rt_task *task) {
+  rt_call *c = rt_call_of(task);
+  return c->nested ? end_nested(L, c) : end_call(L, c);
+}
+
+_Noreturn void rt_call_raise_outcome(lua_State *L, rt_call *c, rt_status status) {
+  if (status == RT_CANCELLED && c->cancelled) rt_call_raise_cancelled(L, c);
+  rt_call_receive(L, c);
+  lua_error(L);
+  __builtin_unreachable();
 }
 
 /* Delivers without a coroutine of the call's own; for use under lua_pcall. */
@@ -473,8 +591,7 @@ static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
 
   c->status = c->outcome = RT_FAILED;
   if (c->recorded)
-    rt_journal_call_end(e->journal, c->run->number, c->seq, RT_FAILED, epoch_now(c),
-                        (rt_text){0}, rt_call_written_error(c, NULL));
+    record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
   lua_pushcfunction(L, deliver_crash);
   lua_pushlightuserdata(L, c);
   if (co && lua_gettop(co) > 0) lua_xmove(co, L, 1);
@@ -484,19 +601,12 @@ static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
   lua_settop(L, top);
   c->index = ++e->ended;
   if (c->parent) end_of_child(c);
-  if (co) {
-    // Its stack is in no state to be used again.
-    rt_anchor_drop(s, task->slot);
-    task->co = NULL;
-  }
   rt_call_unref(c);
 }
 
 const rt_task_class rt_call_class = {
     .main = call_main,
-    .push = push_call,
     .interrupt = interrupted,
-    .over = call_over,
     .crashed = crashed,
 };
 

@@ -21,8 +21,9 @@ typedef struct rt_group rt_group;
 /* How a call is used. */
 typedef struct rt_use {
   const char *verb;  /* "called", "spawned": for tracebacks */
-  /* Pushes the body and its arguments on 'co'; returns how many values. Must not raise. */
-  int (*push)(rt_call *c, lua_State *co);
+  /* Pushes the body and its arguments on 'co', which has room for a few values. Must not
+   * raise; 'co' may be the running coroutine. */
+  void (*push)(rt_call *c, lua_State *co);
   /* The call has ended with c->status: its results are at 'first' .. top of L, or its
    * error and its failure (or nil) are the two values at 'first'. May leave values on
    * L's stack; raises only when out of memory. */
@@ -72,6 +73,7 @@ struct rt_call {
   uint16_t id_size;         /* of the dotted path; 256 once it is longer than 255 */
   uint8_t status;           /* rt_status */
   uint8_t outcome;          /* the status it will have, once its children have ended */
+  uint8_t depth;            /* calls below it on the same coroutine */
   bool over : 1;            /* the body has ended; only children are waited for */
   bool cancelled : 1;       /* cancellation was asked for */
   bool delivered : 1;       /* ... and raised in its body */
@@ -80,6 +82,7 @@ struct rt_call {
   bool instant : 1;         /* it started when it was made: nothing ran in between */
   bool recorded : 1;        /* its beginning stands in the journal */
   bool unrun : 1;           /* a map's item that is no call after all: leave no trace */
+  bool nested : 1;          /* runs on the coroutine of its caller */
   bool failing : 1;         /* stands in its parent's list of failures */
 };
 
@@ -98,6 +101,20 @@ static inline rt_call *rt_call_ref(rt_call *c) {
   return c;
 }
 void rt_call_unref(rt_call *c);
+
+/* Whether a new child of the running call may run at once, on the coroutine of its caller:
+ * nobody else is ready, there is time left before I/O is to be looked at, and room on the
+ * C stack. */
+bool rt_call_may_nest(rt_call *c);
+
+/* Runs it so: 'return rt_call_nest(...)' in the lua_CFunction whose whole stack is the node
+ * and its arguments. It returns the results or raises the error. Meanwhile the caller waits
+ * for 'kind', which cannot be stopped. */
+int rt_call_nest(lua_State *L, rt_call *c, const rt_wait_kind *kind);
+
+/* Raises the error and failure at the two top slots of L in 'c', which waited for a call
+ * that ended with 'status'. */
+_Noreturn void rt_call_raise_outcome(lua_State *L, rt_call *c, rt_status status);
 
 /* Writes the arguments at 'first' .. 'first + count - 1' down now if one of them could
  * still be changed before the call starts. */

@@ -58,6 +58,7 @@ struct rt_journal {
   int64_t max_size;
   char *path;
   uint32_t runs;            // memory: runs begun
+  void *open;               // the record that is being written
   // the writer's
   rt_pending pending;
   rt_chunk *at;             // where it reads
@@ -106,8 +107,8 @@ static void ended(rt_call_record *c, const call_end *e) {
   c->seq = e->seq;
   c->status = (rt_status)e->status;
   c->ended_at = seconds(e->ended);
-  c->results = text_at(&at, e->results);
   c->error = text_at(&at, e->error);
+  c->results = text_at(&at, e->results);
 }
 
 /* ---- the writer ---- */
@@ -234,6 +235,20 @@ static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *he
   }
 }
 
+/* A call that begins and ends in two records next to each other, as most do. */
+static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *head) {
+  const call_begin *b = (const void *)head;
+  const call_end *e = (const void *)(chunk->bytes + chunk->read);
+  if (head->type != CALL_BEGIN || e->head.type != CALL_END || b->seq != e->seq ||
+      b->run != e->run)
+    return false;
+  chunk->read += e->head.size;
+  rt_call_record c = begun(b);
+  ended(&c, e);
+  write_call(j, &c, true);
+  return true;
+}
+
 /* Takes everything that is in the stream now, not what goes on coming in; returns
  * whether there was anything. */
 static bool take_all(rt_journal *j) {
@@ -247,6 +262,7 @@ static bool take_all(rt_journal *j) {
       const rt_stream_head *head = (const void *)(chunk->bytes + chunk->read);
       chunk->read += head->size;
       any = true;
+      if (chunk->read < used && take_whole(j, chunk, head)) continue;
       take_record(j, chunk, head);
     }
     if (!next || chunk == newest) return any;
@@ -391,12 +407,24 @@ static uint32_t text_size(rt_text text) {
   return text.data ? (uint32_t)text.size : NO_TEXT;
 }
 
-void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c) {
-  enum { LINE = 12 };  // ':' and ten digits at most
-  size_t size = sizeof(call_begin) + c->node.size + c->file.size + LINE + c->args.size;
-  call_begin *b = rt_stream_reserve(&j->stream, size, CALL_BEGIN);
+/* Room behind 'at', in the record, for somebody to write a text. */
+static void give_room(rt_buf *b, char *at, size_t room) {
+  *b = (rt_buf){.data = at, .capacity = room, .fixed = true};
+}
+
+static void publish(rt_journal *j, void *record, const char *end) {
+  rt_stream_head *head = record;
+  head->size = (uint32_t)(end - (char *)record);
+  rt_stream_publish(&j->stream, record);
+}
+
+void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c, size_t room,
+                           rt_buf *args) {
+  size_t digits = c->file.data ? 1 + rt_digits(c->line) : 0;
+  size_t size = sizeof(call_begin) + c->node.size + c->file.size + digits;
+  call_begin *b = rt_stream_reserve(&j->stream, size + room, CALL_BEGIN);
   if (!b) {
-    atomic_fetch_add(&j->lost, 1);
+    args->failed = true;
     return;
   }
   b->run = c->run;
@@ -407,41 +435,52 @@ void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c) {
   b->started = c->started;
   b->kind = c->kind;
   b->node = (uint32_t)c->node.size;
-  b->args = text_size(c->args);
+  b->site = NO_TEXT;
+  b->args = NO_TEXT;
   char *at = put(b->texts, c->node);
   if (c->file.data) {
-    char *site = at;
+    b->site = (uint32_t)(c->file.size + digits);
     at = put(at, c->file);
-    char digits[LINE], *digit = digits + LINE;
-    uint32_t line = c->line;
-    do *--digit = (char)('0' + line % 10);
-    while (line /= 10);
-    *--digit = ':';
-    at = put(at, (rt_text){digit, (size_t)(digits + LINE - digit)});
-    b->site = (uint32_t)(at - site);
-  } else {
-    b->site = NO_TEXT;
+    *at = ':';
+    at += digits;
+    rt_write_digits(at, c->line);
   }
-  put(at, c->args);
+  j->open = b;
+  give_room(args, at, room);
+}
+
+void rt_journal_call_begun(rt_journal *j, const rt_buf *args) {
+  call_begin *b = j->open;
+  if (args->size) b->args = (uint32_t)args->size;
   j->stream.tail->calls++;
   j->stream.calls++;
-  rt_stream_publish(&j->stream, b);
+  publish(j, b, args->data + args->size);
 }
 
 void rt_journal_call_end(rt_journal *j, uint32_t run, uint32_t seq, rt_status status,
-                         int64_t ended_ns, rt_text results, rt_text error) {
-  size_t size = sizeof(call_end) + results.size + error.size;
-  call_end *e = rt_stream_reserve(&j->stream, size, CALL_END);
-  if (!e) return;
+                         int64_t ended_ns, rt_text error, size_t room, rt_buf *results) {
+  call_end *e = rt_stream_reserve(&j->stream, sizeof(call_end) + error.size + room, CALL_END);
+  if (!e) {
+    results->failed = true;
+    return;
+  }
   e->run = run;
   e->seq = seq;
   e->ended = ended_ns;
   e->status = status;
-  e->results = text_size(results);
   e->error = text_size(error);
-  put(put(e->texts, results), error);
-  rt_stream_publish(&j->stream, e);
+  e->results = NO_TEXT;
+  j->open = e;
+  give_room(results, put(e->texts, error), room);
 }
+
+void rt_journal_call_ended(rt_journal *j, const rt_buf *results) {
+  call_end *e = j->open;
+  if (results->size) e->results = (uint32_t)results->size;
+  publish(j, e, results->data + results->size);
+}
+
+void rt_journal_call_lost(rt_journal *j) { atomic_fetch_add(&j->lost, 1); }
 
 void rt_journal_event(rt_journal *j, const rt_event_record *r) {
   event *e = rt_stream_reserve(&j->stream, sizeof *e + r->kind.size + r->value.size, EVENT);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "store.h"
 
 #define RT_JOURNAL_QUEUE (16u << 20)
@@ -52,12 +53,25 @@ typedef struct rt_journal_call {
   uint32_t line;          /* of the site; with 'file' */
   uint8_t kind;           /* rt_call_kind */
   int64_t spawned, started;
-  rt_text node, file, args;
+  rt_text node, file;
 } rt_journal_call;
 
-void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c);
+/* A call begins. Makes '*args' a buffer of 'room' bytes right in the stream (nothing written:
+ * they are not recorded); close the record with rt_journal_call_begun.
+ * A text that turned out longer is no harm: begin anew with more room instead. 'failed'
+ * is set, and nothing is to be closed, when out of memory. */
+void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c, size_t room,
+                           rt_buf *args);
+void rt_journal_call_begun(rt_journal *j, const rt_buf *args);
+
+/* A call ends; likewise, with its results. */
 void rt_journal_call_end(rt_journal *j, uint32_t run, uint32_t seq, rt_status status,
-                         int64_t ended, rt_text results, rt_text error);
+                         int64_t ended, rt_text error, size_t room, rt_buf *results);
+void rt_journal_call_ended(rt_journal *j, const rt_buf *results);
+
+/* A call could not be recorded for want of memory. */
+void rt_journal_call_lost(rt_journal *j);
+
 void rt_journal_event(rt_journal *j, const rt_event_record *e);
 
 /* How many calls were not recorded in the file since it could not be written any more,

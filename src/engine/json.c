@@ -183,16 +183,17 @@ static void write_decimal(rt_buf *out, int64_t k, int64_t scale, int n) {
  * as it; and where there are such digits, k is off by less than a half before rounding. */
 static bool fifteen_digits(rt_buf *out, double value) {
   int64_t scale = 10;
-  for (int n = 1; n <= 18; n++, scale *= 10) {
+  for (int n = 1;; n++, scale *= 10) {
     double scaled = value * (double)scale;
-    if (scaled >= 1e15) return false;
     if (scaled < 1e14 && n != 3) continue;  // 3: what people write; else all 15
+    if (scaled >= 1e15) return false;
     int64_t k = (int64_t)(scaled + 0.5);
-    if ((double)k / (double)scale != value) continue;
-    write_decimal(out, k, scale, n);
-    return true;
+    if ((double)k / (double)scale == value) {
+      write_decimal(out, k, scale, n);
+      return true;
+    }
+    if (scaled >= 1e14) return false;
   }
-  return false;
 }
 
 /* printf and strtod agree on the locale's point, which may be several bytes long: all

@@ -9,7 +9,7 @@
 #include "script.h"
 
 /* The body and its arguments stand on the caller's stack. */
-static int push_root(rt_call *c, lua_State *co) {
+static void push_root(rt_call *c, lua_State *co) {
   rt_run *run = c->run;
   lua_State *from = run->caller;
   if (!lua_checkstack(from, run->count + 1) || !lua_checkstack(co, run->count + 4)) {
@@ -19,7 +19,6 @@ static int push_root(rt_call *c, lua_State *co) {
   rt_node_push_body(from, run->first);
   for (int i = 1; i < run->count; i++) lua_pushvalue(from, run->first + i);
   lua_xmove(from, co, run->count);
-  return run->count;
 }
 
 static void deliver_root(lua_State *L, rt_call *c, int first) {

@@ -8,6 +8,7 @@ enum {
   SOON = 4 * CHUNK,     // this much wakes the consumer before its time
 };
 
+/* Records start at multiples of 8. */
 static size_t whole_record(size_t size) { return (size + 7) & ~(size_t)7; }
 
 static rt_chunk *new_chunk(size_t capacity) {
@@ -120,10 +121,12 @@ static void wake(rt_stream *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
-void rt_stream_publish(rt_stream *s, const void *record) {
+void rt_stream_publish(rt_stream *s, void *record) {
   rt_chunk *chunk = s->tail;
+  rt_stream_head *head = record;
   size_t used = atomic_load_explicit(&chunk->used, memory_order_relaxed);
-  used += ((const rt_stream_head *)record)->size;
+  head->size = (uint32_t)whole_record(head->size);
+  used += head->size;
   atomic_store_explicit(&chunk->used, used, memory_order_release);
   if (atomic_load_explicit(&s->idle, memory_order_relaxed)) wake(s);
 }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every record begins with one. Sizes are multiples of 8, the head counted. */
+/* Every record begins with one; 'size' counts it in. Published sizes are multiples of 8. */
 typedef struct rt_stream_head {
   uint32_t size;
   uint32_t type;
@@ -53,10 +53,10 @@ void rt_stream_close(rt_stream *s);
 
 /* ---- producer ---- */
 
-/* Room for a record of 'size' bytes (its head included; rounded up here). NULL when out
- * of memory. May wait for the consumer. Fill it, then publish. */
+/* Room for a record of at most 'size' bytes, its head included. NULL when out of memory.
+ * May wait for the consumer. Fill it, set the head's size if it became smaller, publish. */
 void *rt_stream_reserve(rt_stream *s, size_t size, uint32_t type);
-void rt_stream_publish(rt_stream *s, const void *record);
+void rt_stream_publish(rt_stream *s, void *record);
 /* Waits until the consumer has dealt with everything published so far. */
 void rt_stream_sync(rt_stream *s);
 /* Ends the consumer once it has dealt with everything. */

@@ -138,11 +138,10 @@ static rt_coroutine take_coroutine(rt_scheduler *s) {
   return taken;
 }
 
-static void give_coroutine(rt_scheduler *s, rt_task *task) {
-  lua_settop(task->co, 0);
-  if (s->idle_count < POOL) s->idle[s->idle_count++] = (rt_coroutine){task->co, task->slot};
-  else rt_anchor_drop(s, task->slot);
-  task->co = NULL;
+static void give_coroutine(rt_scheduler *s, rt_coroutine given) {
+  lua_settop(given.co, 0);
+  if (s->idle_count < POOL) s->idle[s->idle_count++] = given;
+  else rt_anchor_drop(s, given.slot);
 }
 
 /* ---- running ---- */
@@ -190,7 +189,7 @@ static void refuse_yield(lua_State *L, lua_Debug *ar) {
 }
 
 static void run_task(rt_scheduler *s, rt_task *task) {
-  int given = 0, results;
+  int results;
   if (!task->started) {
     task->started = true;
     rt_coroutine taken = take_coroutine(s);
@@ -201,40 +200,61 @@ static void run_task(rt_scheduler *s, rt_task *task) {
     task->co = taken.co;
     task->slot = taken.slot;
     lua_pushcfunction(task->co, s->class->main);
-    given = s->class->push(s, task, task->co);
   }
-  lua_State *co = task->co;
+  rt_coroutine on = {task->co, task->slot};
   s->current = task;
-  int status = lua_resume(co, s->from, given, &results);
-  while (status == LUA_YIELD && !task->kind) {
-    lua_pop(co, results);
-    lua_sethook(co, refuse_yield, LUA_MASKCOUNT, 1);
-    status = lua_resume(co, s->from, 0, &results);
+  int status = lua_resume(on.co, s->from, 0, &results);
+  while (status == LUA_YIELD && !s->current->kind) {
+    lua_pop(on.co, results);
+    lua_sethook(on.co, refuse_yield, LUA_MASKCOUNT, 1);
+    status = lua_resume(on.co, s->from, 0, &results);
   }
+  // The coroutine may have passed from the task it was resumed for to others.
+  task = s->current;
   s->current = NULL;
   if (status == LUA_YIELD) return;
   if (status == LUA_OK) {
-    give_coroutine(s, task);
-    s->class->over(s, task);
+    give_coroutine(s, on);
   } else {
-    s->class->crashed(s, task, co);
+    s->class->crashed(s, task, on.co);
+    rt_anchor_drop(s, on.slot);
   }
 }
 
+static rt_task *take_ready(rt_scheduler *s) {
+  rt_task *task = s->first;
+  s->first = task->next;
+  if (!s->first) s->last = &s->first;
+  task->ready = false;
+  return task;
+}
+
+rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
+  rt_task *next = s->first;
+  if (!next || next->started || *s->done || --s->turns <= 0) return NULL;
+  take_ready(s);
+  next->started = true;
+  next->co = task->co;
+  next->slot = task->slot;
+  s->current = next;
+  return next;
+}
+
+bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {
+  if (!s->slice_end) s->slice_end = now + SLICE_NS;
+  return now < s->slice_end;
+}
+
 /* Runs ready tasks for one slice. */
-static void run_ready(rt_scheduler *s, const bool *done) {
-  int64_t end = 0;
-  for (int n = 0; s->first && !*done; n++) {
-    if (n % SLICE_STEP == SLICE_STEP - 1) {
-      int64_t now = rt_scheduler_now(s);
-      if (!end) end = now + SLICE_NS;
-      else if (now >= end) return;
+static void run_ready(rt_scheduler *s) {
+  s->slice_end = 0;
+  s->turns = SLICE_STEP;
+  while (s->first && !*s->done) {
+    if (--s->turns <= 0) {
+      if (!rt_scheduler_in_slice(s, rt_scheduler_now(s))) return;
+      s->turns = SLICE_STEP;
     }
-    rt_task *task = s->first;
-    s->first = task->next;
-    if (!s->first) s->last = &s->first;
-    task->ready = false;
-    run_task(s, task);
+    run_task(s, take_ready(s));
   }
 }
 
@@ -242,10 +262,12 @@ static void alarm_rang(uv_timer_t *alarm) { (void)alarm; }  // fire_due follows 
 
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   lua_State *outer = s->from;
+  const bool *outer_done = s->done;
   bool alive = true;
   s->from = from;
+  s->done = done;
   for (;;) {
-    run_ready(s, done);
+    run_ready(s);
     if (*done) break;
     if (s->first) {
       uv_run(&s->loop, UV_RUN_NOWAIT);
@@ -268,6 +290,7 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
     fire_due(s);
   }
   s->from = outer;
+  s->done = outer_done;
   return alive;
 }
 

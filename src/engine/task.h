@@ -66,15 +66,13 @@ struct rt_task {
 
 /* What the scheduler asks of whoever owns the tasks (the calls). */
 typedef struct rt_task_class {
-  lua_CFunction main;                         /* the bottom of every coroutine */
-  /* Before the first run: pushes main's arguments, returns how many. Must not raise. */
-  int (*push)(rt_scheduler *s, rt_task *task, lua_State *co);
+  /* The bottom of every coroutine: runs s->current, and whatever rt_task_succeed gives
+   * after it. */
+  lua_CFunction main;
   /* In the coroutine, instead of finish, when the wait was interrupted; must raise. */
   int (*interrupt)(lua_State *L, rt_task *task);
-  /* main has returned; the coroutine is not the task's any more. */
-  void (*over)(rt_scheduler *s, rt_task *task);
   /* main itself raised, or no coroutine could be made (co is NULL): out of memory. The
-   * error value is on top of co. */
+   * error value is on top of co, which will not be used again. */
   void (*crashed)(rt_scheduler *s, rt_task *task, lua_State *co);
   /* Somebody has sent s->poke. */
   void (*poked)(rt_scheduler *s);
@@ -95,6 +93,9 @@ struct rt_scheduler {
   lua_State *from;      /* the Lua thread that runs the loop, NULL outside it */
   lua_State *own;       /* a Lua thread of the scheduler's; index 1 is the anchors */
   rt_task *current;     /* the running task */
+  const bool *done;     /* ends the loop */
+  int64_t slice_end;    /* when I/O is to be looked at; 0 until somebody looks */
+  int turns;            /* tasks until the clock is looked at */
   rt_task *first;       /* the ready queue */
   rt_task **last;
   rt_coroutine *idle;   /* the pool */
@@ -131,6 +132,13 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
 
 /* Puts a task that is neither waiting nor queued at the end of the ready queue. */
 void rt_task_queue(rt_scheduler *s, rt_task *task);
+
+/* 'task' has ended on its coroutine: the next task, if it is one that has not begun and
+ * may have the coroutine and the turn; else NULL, and main returns. */
+rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task);
+
+/* Whether at the moment 'now' there is time left before I/O is to be looked at. */
+bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now);
 
 /* The waiting task's operation has completed: its finish runs at its next turn. */
 void rt_task_wake(rt_scheduler *s, rt_task *task);

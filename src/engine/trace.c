@@ -12,6 +12,7 @@ enum {
   OUTERMOST = 20,    // and nearest to the root
   FRAMES_FIRST = 10, // frames of one call, likewise
   FRAMES_LAST = 11,
+  DEEP = 300,        // frames searched for the end of one call
   REMEMBERED = 1000, // failures received that rt.traceback still knows
 };
 
@@ -48,40 +49,6 @@ static void write_frame(const lua_Debug *ar, rt_buf *out) {
   if (ar->istailcall) rt_buf_text(out, "\n\t(...tail calls...)");
 }
 
-/* How many levels the stack of 'co' has: a search by doubling, then halving. */
-static int last_level(lua_State *co) {
-  lua_Debug ar;
-  int low = 1, high = 1;
-  while (lua_getstack(co, high, &ar)) {
-    low = high;
-    high *= 2;
-  }
-  while (low < high) {
-    int middle = (low + high) / 2;
-    if (lua_getstack(co, middle, &ar)) low = middle + 1;
-    else high = middle;
-  }
-  return high - 1;
-}
-
-/* The frames of one coroutine, engine's own left out. L only lends its stack. */
-static void write_frames(lua_State *co, const rt_engine *e, rt_buf *out) {
-  lua_Debug ar;
-  if (!lua_checkstack(co, 8)) return;
-  int last = last_level(co), skip = last - FRAMES_FIRST - FRAMES_LAST;
-  for (int level = 0; lua_getstack(co, level, &ar); level++) {
-    if (skip > 0 && level == FRAMES_FIRST) {
-      rt_buf_printf(out, "\n\t...\t(skipping %d levels)", skip);
-      level += skip;
-      if (!lua_getstack(co, level, &ar)) return;
-    }
-    lua_getinfo(co, "Slntf", &ar);
-    bool hidden = is_ours(co, e, &ar);
-    lua_pop(co, 1);
-    if (!hidden) write_frame(&ar, out);
-  }
-}
-
 /* "in call 1.2 (load), called at flow.lua:14" */
 static void write_call(const rt_call *c, rt_buf *out) {
   rt_text file = rt_place_file(&c->run->engine->places, c->site);
@@ -92,21 +59,100 @@ static void write_call(const rt_call *c, rt_buf *out) {
     rt_buf_printf(out, ", %s at %.*s:%u", c->use->verb, (int)file.size, file.data, c->site.line);
 }
 
+/* How many levels the stack of 'co' has: a search by doubling, then halving. */
+static int levels(lua_State *co) {
+  lua_Debug ar;
+  int low = 0, high = 1;
+  while (lua_getstack(co, high, &ar)) {
+    low = high;
+    high *= 2;
+  }
+  while (low + 1 < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(co, middle, &ar)) low = middle;
+    else high = middle;
+  }
+  return low + 1;
+}
+
+/* Whether the frame is that of a C function that runs a call: the handler is its first
+ * value. Calls nested on one coroutine are told apart by it. */
+static bool runs_call(lua_State *co, lua_Debug *ar) {
+  if (!lua_getlocal(co, ar, 1)) return false;
+  bool yes = lua_tocfunction(co, -1) == rt_call_on_error;
+  lua_pop(co, 1);
+  return yes;
+}
+
+/* The level of the frame that runs 'p', at or behind 'level'. */
+static int end_of_call(lua_State *co, const rt_call *p, int level) {
+  lua_Debug ar;
+  for (int end = level + DEEP; level < end && lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "S", &ar);
+    if (*ar.what == 'C' && runs_call(co, &ar)) return level;
+  }
+  // A deep recursion: count from the other end, where the calls it is nested in are.
+  int last = levels(co) - 1;
+  for (int above = p->depth, at = last; at > level && at > last - DEEP; at--) {
+    lua_getstack(co, at, &ar);
+    lua_getinfo(co, "S", &ar);
+    if (*ar.what == 'C' && runs_call(co, &ar) && above-- == 0) return at;
+  }
+  return last;
+}
+
+/* The frames of one call from '*level' on, engine's own left out; '*level' is then that of
+ * the frame that runs it. */
+static void write_frames(lua_State *co, const rt_call *p, int *level, bool silent,
+                         rt_buf *out) {
+  const rt_engine *e = p->run->engine;
+  int end = end_of_call(co, p, *level);
+  int skip = end - *level - FRAMES_FIRST - FRAMES_LAST, from = *level;
+  for (; *level < end && !silent; ++*level) {
+    lua_Debug ar;
+    if (skip > 0 && *level - from == FRAMES_FIRST) {
+      rt_buf_printf(out, "\n\t...\t(skipping %d levels)", skip);
+      *level += skip;
+    }
+    if (!lua_getstack(co, *level, &ar)) break;
+    lua_getinfo(co, "Slntf", &ar);
+    bool hidden = is_ours(co, e, &ar);
+    lua_pop(co, 1);
+    if (!hidden) write_frame(&ar, out);
+  }
+  *level = end;
+}
+
 /* The frames of 'c', which runs on L, and of all calls above it. */
 static void write_traceback(lua_State *L, rt_call *c, rt_buf *out) {
-  const rt_engine *e = c->run->engine;
   size_t depth = 0, at = 0;
   for (const rt_call *p = c; p; p = p->parent) depth++;
 
+  lua_State *co = L;  // whose frames are being read ...
+  int level = 0;      // ... from here on
+  int passed = 0;     // calls of this coroutine that were left out
   rt_buf_text(out, "stack traceback:");
   for (rt_call *p = c; p; p = p->parent, at++) {
+    bool left_out = depth > INNERMOST + OUTERMOST && at >= INNERMOST && at + OUTERMOST < depth;
     if (depth > INNERMOST + OUTERMOST && at == INNERMOST)
       rt_buf_printf(out, "\n  ... (%zu calls left out)", depth - INNERMOST - OUTERMOST);
-    if (at >= INNERMOST && at + OUTERMOST < depth) continue;
-    // A caller's frames say where it waits; one that runs on is elsewhere by now.
-    if (p == c) write_frames(L, e, out);
-    else if (p->task.co && p->task.kind) write_frames(p->task.co, e, out);
-    write_call(p, out);
+    if (left_out) {
+      passed++;
+    } else {
+      // A caller's frames say where it waits; one that runs on is elsewhere by now.
+      bool known = co && lua_checkstack(co, 8) && (p->task.kind || p == c);
+      for (; known && passed; passed--) {
+        write_frames(co, p, &level, true, out);
+        level++;
+      }
+      if (known) write_frames(co, p, &level, false, out);
+      write_call(p, out);
+      level++;
+    }
+    if (!p->nested) {
+      co = p->parent ? p->parent->task.co : NULL;
+      level = passed = 0;
+    }
   }
 }
 

@@ -22,25 +22,17 @@ rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what) {
                  index, luaL_typename(L, index));
 }
 
-_Noreturn void rt_lib_raise(lua_State *L, rt_call *c, rt_status status) {
-  if (status == RT_CANCELLED && c->cancelled) rt_call_raise_cancelled(L, c);
-  rt_call_receive(L, c);
-  lua_error(L);
-  __builtin_unreachable();
-}
-
 static const char node_class = 'c';  // the nodes' metatable's place in the registry
 
 /* ---- rt.call(node, ...) ---- */
 
-static int push_called(rt_call *c, lua_State *co) {
+static void push_called(rt_call *c, lua_State *co) {
   lua_State *from = c->parent->task.co;
   int count = lua_gettop(from);
   if (!lua_checkstack(from, count + 1) || !lua_checkstack(co, count + 4)) count = 1;
   rt_node_push_body(from, 1);
   for (int i = 2; i <= count; i++) lua_pushvalue(from, i);
   lua_xmove(from, co, count);
-  return count;
 }
 
 static void deliver_called(lua_State *L, rt_call *c, int first) {
@@ -59,7 +51,7 @@ static const rt_use called_use = {
 
 static int call_finish(lua_State *L, rt_task *task) {
   if (task->wait.other.status == RT_DONE) return task->wait.other.count;
-  rt_lib_raise(L, rt_call_of(task), (rt_status)task->wait.other.status);
+  rt_call_raise_outcome(L, rt_call_of(task), (rt_status)task->wait.other.status);
 }
 
 static void call_describe(const rt_task *task, rt_buf *out) {
@@ -78,10 +70,12 @@ static int call(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *parent = rt_call_check(L, e, "rt.call");
   rt_node *node = rt_lib_node(L, e, 1, "rt.call");
+  luaL_checkstack(L, LUA_MINSTACK, "too many arguments");
   rt_call *c = rt_call_new(parent->run, parent, node, &called_use, 0);
   if (!c) luaL_error(L, "not enough memory");
   c->observed = true;
   c->site = rt_place_here(&e->places, L);
+  if (rt_call_may_nest(c)) return rt_call_nest(L, c, &call_wait);
   c->instant = !e->scheduler.first;
   rt_task_queue(&e->scheduler, &c->task);
   if (!c->instant) rt_call_keep_args(L, c, 2, lua_gettop(L) - 1);

@@ -151,7 +151,7 @@ static int group_finish(lua_State *L, rt_task *task) {
   if (g->failed) {
     lua_rawgeti(L, g->results, 1);
     lua_rawgeti(L, g->results, 2);
-    rt_lib_raise(L, g->waiter, g->status);
+    rt_call_raise_outcome(L, g->waiter, g->status);
   }
   lua_pushvalue(L, g->results);
   lua_pushinteger(L, g->count);
@@ -274,7 +274,7 @@ static void store_nothing(lua_State *L, rt_group *g, uint32_t index, rt_call *me
 
 static int await_outcome(lua_State *L, rt_call *waiter, const rt_call *c) {
   int count = rt_task_push_outcome(L, 1);
-  if (c->status != RT_DONE) rt_lib_raise(L, waiter, (rt_status)c->status);
+  if (c->status != RT_DONE) rt_call_raise_outcome(L, waiter, (rt_status)c->status);
   return count;
 }
 

@@ -32,7 +32,7 @@ _Noreturn static void fail(lua_State *L, const char *message) {
 
 static rt_reader *check_reader(lua_State *L, int index) {
   reader *r = luaL_checkudata(L, index, READER);
-  luaL_argcheck(L, r->reader, index, "the journal is closed");
+  if (!r->reader) fail(L, "the journal has been closed");
   return r->reader;
 }
 

@@ -21,10 +21,6 @@ void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions);
  * 'usage' in the name of 'what'. Borrowed from the value or the engine. */
 rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what);
 
-/* Raises the error and failure at the two top slots of L in 'c', which waited for a call
- * that ended with 'status'. */
-_Noreturn void rt_lib_raise(lua_State *L, rt_call *c, rt_status status);
-
 /* The Task at 'index' as a call, borrowed; NULL if it is none. */
 rt_call *rt_task_at(lua_State *L, int index);
 

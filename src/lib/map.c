@@ -50,17 +50,19 @@ static void feed(rt_map *m) {
   rt_task_queue(&e->scheduler, &c->task);
 }
 
-static int push_item(rt_call *c, lua_State *co) {
+static void push_item(rt_call *c, lua_State *co) {
   rt_map *m = c->owner;
   lua_State *from = m->waiter->task.co;
   m->waking = false;
   if (stopped(m)) c->unrun = c->cancelled = true;
-  if (!lua_checkstack(from, 2)) return lua_pushboolean(co, false), 1;
+  if (!lua_checkstack(from, 2)) {
+    lua_pushboolean(co, false);  // which cannot be called
+    return;
+  }
   rt_node_push_body(from, NODE);
   lua_rawgeti(from, ITEMS, (lua_Integer)c->index + 1);
   lua_xmove(from, co, 2);
   feed(m);
-  return 2;
 }
 
 static void put_result(lua_State *L, rt_map *m, uint32_t index) {
@@ -129,7 +131,7 @@ static int map_finish(lua_State *L, rt_task *task) {
   if (m->failed) {
     lua_rawgeti(L, RESULTS, 1);
     lua_rawgeti(L, RESULTS, 2);
-    rt_lib_raise(L, m->waiter, m->status);
+    rt_call_raise_outcome(L, m->waiter, m->status);
   }
   if (m->waiter->cancelled && m->next < m->count) rt_call_raise_cancelled(L, m->waiter);
   if (m->no_memory) luaL_error(L, "not enough memory");

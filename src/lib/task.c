@@ -35,7 +35,7 @@ rt_call *rt_task_at(lua_State *L, int index) {
 
 /* ---- how a spawned call finds its arguments and leaves its results ---- */
 
-static int push_spawned(rt_call *c, lua_State *co) {
+static void push_spawned(rt_call *c, lua_State *co) {
   rt_anchor_push(&c->run->engine->scheduler, co, c->handle);
   task_handle *h = lua_touserdata(co, -1);
   int count = h->count;
@@ -51,7 +51,6 @@ static int push_spawned(rt_call *c, lua_State *co) {
     lua_replace(co, at + 1);
   }
   lua_remove(co, at);
-  return count;
 }
 
 static void keep_outcome(lua_State *L, task_handle *h, int handle, int first) {

@@ -59,7 +59,8 @@ static bool read_stat(const char *name, uint64_t *started, bool *corpse) {
 /* Where this process is; its start is left to the caller. */
 static bool read_here(place *p) {
   struct stat space;
-  if (read_text("/proc/sys/kernel/random/boot_id", p->boot, sizeof p->boot) <= 0) return false;
+  if (read_text("/proc/sys/kernel/random/boot_id", p->boot, sizeof p->boot) <= 0)
+    return false;
   p->boot[strcspn(p->boot, "\n:")] = '\0';
   if (stat("/proc/self/ns/pid", &space) < 0) return false;
   p->space = space.st_ino;

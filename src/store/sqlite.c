@@ -17,14 +17,15 @@ enum {
 
 enum {
   BEGIN, COMMIT, ADD_RUN, END_RUN, ADD_CALL, UPDATE_CALL, ADD_EVENT,
-  PAGE_SIZE, PAGE_COUNT, FREE_COUNT, OLD_RUNS, DROP_CALLS, DROP_EVENTS, DROP_RUN, STATEMENTS
+  PAGE_SIZE, PAGE_COUNT, FREE_COUNT, OLD_RUNS, DROP_CALLS, DROP_EVENTS, DROP_RUN,
+  STATEMENTS
 };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
-    [ADD_RUN] = "INSERT INTO runs (id, name, status, started_at, calls, script, script_hash,"
-                " host, pid, process, parent_run, parent_call)"
+    [ADD_RUN] = "INSERT INTO runs (id, name, status, started_at, calls, script,"
+                " script_hash, host, pid, process, parent_run, parent_call)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [END_RUN] = "UPDATE runs SET status = ?2, ended_at = ?3, calls = ?4, error = ?5"
                 " WHERE run = ?1",
@@ -94,8 +95,8 @@ static int run_plain(sqlite_store *s, int which) {
 /* ---- binding: texts are borrowed until the statement has run ---- */
 
 static void bind_text(sqlite3_stmt *stmt, int at, rt_text text) {
-  if (text.data) sqlite3_bind_text64(stmt, at, text.data, text.size, SQLITE_STATIC, SQLITE_UTF8);
-  else sqlite3_bind_null(stmt, at);
+  if (!text.data) sqlite3_bind_null(stmt, at);
+  else sqlite3_bind_text64(stmt, at, text.data, text.size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
 static void bind_name(sqlite3_stmt *stmt, int at, const char *name) {

@@ -4,6 +4,7 @@
 #include "sqlite_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,22 +78,18 @@ enum { VERSION = sizeof steps / sizeof *steps };
 
 /* ---- errors ---- */
 
-static char *refusal(const char *verb, const char *path, const char *format, va_list args) {
+char *rt_sqlite_file_refuse(const char *verb, const char *path, const char *format, ...) {
   rt_buf text = {0};
   char *reason = NULL;
-  if (vasprintf(&reason, format, args) < 0) return NULL;
+  va_list args;
+  va_start(args, format);
+  int size = vasprintf(&reason, format, args);
+  va_end(args);
+  if (size < 0) return NULL;
   rt_buf_printf(&text, "cannot %s journal %s: %s", verb, path, reason);
   free(reason);
   if (text.failed) rt_buf_free(&text);
   return text.data;
-}
-
-char *rt_sqlite_file_refuse(const char *verb, const char *path, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  char *text = refusal(verb, path, format, args);
-  va_end(args);
-  return text;
 }
 
 char *rt_sqlite_file_error(sqlite3 *db, int code, const char *verb, const char *path) {
@@ -125,6 +122,7 @@ static int read_int(sqlite3 *db, const char *sql, int *value) {
   return sqlite3_finalize(s);
 }
 
+/* Inside a transaction: another process may be making it a journal. */
 static int identify(sqlite3 *db, identity *id) {
   *id = (identity){0};
   int rc = read_int(db, "PRAGMA application_id", &id->application);
@@ -132,6 +130,13 @@ static int identify(sqlite3 *db, identity *id) {
   if (rc == SQLITE_OK && id->application != RT_JOURNAL_APPLICATION)
     rc = read_int(db, "SELECT count(*) FROM sqlite_master", &id->tables);
   return rc;
+}
+
+static int look(sqlite3 *db, identity *id) {
+  int rc = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = identify(db, id);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+  return rc;  // on failure the database is closed
 }
 
 static bool is_blank(const identity *id) {
@@ -149,8 +154,8 @@ static char *judge(const identity *id, const char *path, bool write, bool *fine)
     return rt_sqlite_file_refuse(verb, path, "its tables are of version %d, written by a "
                "newer railtracks; this one knows versions up to %d", id->version, VERSION);
   if (id->version < VERSION && !write)
-    return rt_sqlite_file_refuse(verb, path, "its tables are of version %d, this railtracks "
-               "reads %d; the next run recorded in it brings it up to date",
+    return rt_sqlite_file_refuse(verb, path, "its tables are of version %d, this "
+               "railtracks reads %d; the next run recorded in it brings it up to date",
                id->version, VERSION);
   *fine = true;
   return NULL;
@@ -203,30 +208,29 @@ fail:
 static int make_private(const char *path, char **error) {
   rt_buf name = {0};
   rt_buf_printf(&name, "%s.XXXXXX", path);
-  if (name.failed) goto no_memory;
-  int fd = mkstemp(name.data);  // 0600
+  if (name.failed) return -1;
+  int result = 0, fd = mkostemp(name.data, O_CLOEXEC);  // 0600
   if (fd < 0) {
     *error = rt_sqlite_file_refuse("open", path, "%s",
                  errno == ENOENT ? "there is no such folder" : strerror(errno));
-    rt_buf_free(&name);
-    return -1;
+    result = -1;
+  } else {
+    close(fd);
+    (void)!link(name.data, path);  // EEXIST: another process was first
+    unlink(name.data);
   }
-  close(fd);
-  (void)!link(name.data, path);  // EEXIST: another process was first
-  unlink(name.data);
   rt_buf_free(&name);
-  return 0;
-
-no_memory:
-  rt_buf_free(&name);
-  *error = NULL;
-  return -1;
+  return result;
 }
 
 /* What SQLite would say less clearly. */
 static int check_path(const char *path, bool write, char **error) {
   const char *verb = write ? "open" : "read";
   struct stat s;
+  if (*path == '\0') {
+    *error = rt_sqlite_file_refuse(verb, "''", "its name is empty");
+    return -1;
+  }
   if (stat(path, &s) < 0) {
     if (errno == ENOENT && write) return make_private(path, error);
     *error = rt_sqlite_file_refuse(verb, path, "%s",
@@ -249,18 +253,23 @@ int rt_sqlite_file_open(sqlite3 **out, const char *path, bool write, char **erro
   const char *verb = write ? "open" : "read";
   sqlite3 *db = NULL;
   identity id;
+  rt_buf name = {0};
   *out = NULL;
   *error = NULL;
   if (check_path(path, write, error) < 0) return -1;
+  // ":memory:" and "file:..." are names of files here.
+  rt_buf_printf(&name, "%s%s", *path == '/' ? "" : "./", path);
+  if (name.failed) return -1;
 
   int flags = SQLITE_OPEN_NOMUTEX |
               (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-  int rc = sqlite3_open_v2(path, &db, flags, NULL);
+  int rc = sqlite3_open_v2(name.data, &db, flags, NULL);
+  rt_buf_free(&name);
   if (rc != SQLITE_OK) goto fail;
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, BUSY_MS);
 
-  if ((rc = identify(db, &id)) != SQLITE_OK) goto fail;
+  if ((rc = look(db, &id)) != SQLITE_OK) goto fail;
   bool fine;
   *error = judge(&id, path, write, &fine);
   if (!fine) goto refuse;

@@ -8,11 +8,13 @@
 enum { RUN_BELOW, RUN_NAMED, COUNT_RUNS, COUNT_CALLS, CALL_WAYS, CALL, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
-    [RUN_BELOW] = "SELECT run, id, name, status, started_at, ended_at, calls, error, script,"
-                  " script_hash, host, pid, process, parent_run, parent_call FROM runs"
+    [RUN_BELOW] = "SELECT run, id, name, status, started_at, ended_at, calls, error,"
+                  " script, script_hash, host, pid, process, parent_run, parent_call FROM runs"
                   " WHERE run <= ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2",
-    [RUN_NAMED] = "SELECT run, id FROM runs WHERE substr(lower(id), 1, length(?1)) = lower(?1)"
-                  " OR substr(lower(id), -length(?1)) = lower(?1) ORDER BY run DESC LIMIT 3",
+    [RUN_NAMED] = "SELECT run, id FROM runs"
+                  " WHERE substr(lower(id), 1, length(?1)) = lower(?1)"
+                  " OR substr(lower(id), -length(?1)) = lower(?1)"
+                  " ORDER BY run DESC LIMIT 3",
     [COUNT_RUNS] = "SELECT count(*) FROM runs",
     [COUNT_CALLS] = "SELECT count(*) FROM calls WHERE key BETWEEN ?1 AND ?2",
     [CALL_WAYS] = "SELECT key, parent, ordinal, started_at FROM calls"
@@ -128,7 +130,8 @@ static int count_calls(rt_reader *r, rt_run_record *run) {
   return 0;
 }
 
-int rt_reader_runs(rt_reader *r, int64_t skip, int64_t limit, rt_each_run *each, void *data) {
+int rt_reader_runs(rt_reader *r, int64_t skip, int64_t limit, rt_each_run *each,
+                   void *data) {
   rt_run_record run;
   int64_t below = INT64_MAX;
   int result = 0;
@@ -273,14 +276,15 @@ void rt_calls_close(rt_calls *c) {
 
 uint32_t rt_calls_total(const rt_calls *c) { return c->tree.count; }
 
-static void read_call(rt_calls *c, uint32_t place, sqlite3_stmt *stmt, rt_call_view *view) {
+static void read_call(rt_calls *c, uint32_t place, sqlite3_stmt *stmt,
+                      rt_call_view *view) {
   const rt_call_way *w = &c->tree.ways[place];
-  const char *status = column_name(stmt, 4);
   *view = (rt_call_view){
       .record = {
           .run = c->run, .seq = w->seq, .parent = (uint32_t)sqlite3_column_int64(stmt, 0),
           .ordinal = w->ordinal, .node = column(stmt, 2),
-          .kind = rt_call_kind_named(column_name(stmt, 3)), .status = rt_status_named(status),
+          .kind = rt_call_kind_named(column_name(stmt, 3)),
+          .status = rt_status_named(column_name(stmt, 4)),
           .spawned_at = sqlite3_column_double(stmt, 5),
           .started_at = sqlite3_column_double(stmt, 6),
           .ended_at = sqlite3_column_double(stmt, 7), .site = column(stmt, 8),
@@ -289,7 +293,8 @@ static void read_call(rt_calls *c, uint32_t place, sqlite3_stmt *stmt, rt_call_v
       .id = c->id, .depth = w->depth,
   };
   // Of a run that is over, what was not recorded as ended never will be.
-  if (view->record.status == RT_RUNNING && !c->running) view->record.status = RT_INTERRUPTED;
+  if (view->record.status == RT_RUNNING && !c->running)
+    view->record.status = RT_INTERRUPTED;
   rt_call_tree_id(&c->tree, place, w->seq, c->id);
   if (w->root) return;
   rt_call_tree_id(&c->tree, w->parent, view->record.parent, c->parent_id);

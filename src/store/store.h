@@ -149,7 +149,8 @@ const char *rt_reader_error(const rt_reader *r);
  * and is returned. 'each' may leave by a long jump. A run whose writer is dead has status
  * RT_INTERRUPTED; of one that has not ended, 'calls' is how many are there to be read. */
 typedef int rt_each_run(void *data, const rt_run_record *run);
-int rt_reader_runs(rt_reader *r, int64_t skip, int64_t limit, rt_each_run *each, void *data);
+int rt_reader_runs(rt_reader *r, int64_t skip, int64_t limit, rt_each_run *each,
+                   void *data);
 
 /* The run meant by 'name': "@1" is the newest, "@2" the one before; else a unique prefix
  * or suffix of its id. Calls 'each' once with it. -1 with a reason if there is none, or
@@ -164,7 +165,7 @@ typedef enum rt_call_order {
 /* A call, as read. */
 typedef struct rt_call_view {
   rt_call_record record;  /* RT_INTERRUPTED if its end was not recorded, and will not be */
-  const char *id;         /* ordinals joined by dots; past 255 bytes a beginning, "…~SEQ" */
+  const char *id;         /* ordinals joined by dots, shortened past 255 bytes */
   const char *parent_id;  /* NULL for the root */
   uint32_t depth;         /* 0 for the root */
 } rt_call_view;

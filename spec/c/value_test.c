@@ -1,0 +1,688 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <lauxlib.h>
+#include <locale.h>
+#include <lualib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "json.h"
+#include "value.h"
+
+enum { LIMIT = 65536 };
+
+/* A Lua with array(t), which marks t, and light, a light userdata. */
+
+static int array(lua_State *L) {
+  rt_value_mark_array(L, 1);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static void add_names(lua_State *L) {
+  luaL_openlibs(L);
+  lua_register(L, "array", array);
+  lua_pushlightuserdata(L, L);
+  lua_setglobal(L, "light");
+}
+
+static int open_lua(void **state) {
+  lua_State *L = luaL_newstate();
+  add_names(L);
+  *state = L;
+  return 0;
+}
+
+static int close_lua(void **state) {
+  lua_close(*state);
+  return 0;
+}
+
+static void push(lua_State *L, const char *code) {
+  if (luaL_dostring(L, code)) fail_msg("%s", lua_tostring(L, -1));
+}
+
+/* The JSON of what 'code' returns, with a zero behind it. */
+static rt_buf json_of(lua_State *L, const char *code, size_t limit) {
+  rt_buf out = {0};
+  lua_settop(L, 0);
+  push(L, code);
+  int top = lua_gettop(L);
+  rt_value_write(L, -1, &out, limit);
+  assert_int_equal(lua_gettop(L), top);
+  assert_false(out.failed);
+  rt_buf_char(&out, '\0');
+  return out;
+}
+
+static void expect_within(lua_State *L, size_t limit, const char *code, const char *json) {
+  rt_buf out = json_of(L, code, limit);
+  assert_string_equal(out.data, json);
+  rt_buf_free(&out);
+}
+
+static void expect(lua_State *L, const char *code, const char *json) {
+  expect_within(L, LIMIT, code, json);
+}
+
+/* Scalars */
+
+static void nil_booleans_and_integers_are_themselves(void **state) {
+  lua_State *L = *state;
+  expect(L, "return nil", "null");
+  expect(L, "return true", "true");
+  expect(L, "return false", "false");
+  expect(L, "return 0", "0");
+  expect(L, "return 9", "9");
+  expect(L, "return 10", "10");
+  expect(L, "return -1", "-1");
+  expect(L, "return math.maxinteger", "9223372036854775807");
+  expect(L, "return math.mininteger", "-9223372036854775808");
+}
+
+static void floats_never_look_like_integers(void **state) {
+  lua_State *L = *state;
+  expect(L, "return 1.0", "1.0");
+  expect(L, "return 0.0", "0.0");
+  expect(L, "return -0.0", "-0.0");
+  expect(L, "return -17.0", "-17.0");
+  expect(L, "return 0.1", "0.1");
+  expect(L, "return -0.25", "-0.25");
+  expect(L, "return 1e300", "1e+300");
+  expect(L, "return 1e15", "1e+15");
+  expect(L, "return 999999999999999.0", "999999999999999.0");
+  expect(L, "return 2.0^53", "9007199254740992.0");
+  expect(L, "return 2.0^63", "9.223372036854776e+18");
+  expect(L, "return 1e-5", "1e-05");
+  expect(L, "return 0.1 + 0.2", "0.30000000000000004");
+  expect(L, "return 1/3", "0.3333333333333333");
+  expect(L, "return 1700000000.123456", "1700000000.123456");
+  expect(L, "return 5e-324", "4.94065645841247e-324");
+}
+
+static uint64_t next_random(uint64_t *seed) {
+  *seed ^= *seed << 13;
+  *seed ^= *seed >> 7;
+  *seed ^= *seed << 17;
+  return *seed;
+}
+
+static void floats_are_the_shortest_that_read_back(void **state) {
+  (void)state;
+  uint64_t seed = 88172645463325252u;
+  rt_buf out = {0};
+  for (int i = 0; i < 200000; i++) {
+    uint64_t bits = next_random(&seed);
+    double x;
+    switch (i % 4) {
+      case 0: memcpy(&x, &bits, sizeof x); break;
+      case 1: x = (double)(bits % 1000000000000000u) / pow(10, (double)(bits >> 60)); break;
+      case 2: x = nextafter((double)(bits % 100000) / 100, (double)(bits >> 62)); break;
+      default: x = (double)(bits >> 11) * 0x1p-53;
+    }
+    if (!isfinite(x)) continue;
+
+    char text[64];
+    for (int digits = 15; digits <= 17; digits++) {
+      snprintf(text, sizeof text, "%.*g", digits, x);
+      if (strtod(text, NULL) == x) break;
+    }
+    if (!strpbrk(text, ".e")) memcpy(text + strlen(text), ".0", 3);
+    out.size = 0;
+    rt_json_float(&out, x);
+    rt_buf_char(&out, '\0');
+    assert_string_equal(out.data, text);
+  }
+  rt_buf_free(&out);
+}
+
+static void floats_have_a_point_in_countries_with_a_comma(void **state) {
+  static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8",
+                                      "nl_NL.UTF-8", "es_ES.UTF-8", "pt_BR.UTF-8"};
+  size_t i = 0, count = sizeof names / sizeof *names;
+  while (i < count && !setlocale(LC_NUMERIC, names[i])) i++;
+  if (i == count) skip();
+
+  char comma[8];
+  snprintf(comma, sizeof comma, "%.1f", 0.5);
+  expect(*state, "return {1/3, 0.1, 2.0, 1e300, 1.5e-7}",
+         "[0.3333333333333333,0.1,2.0,1e+300,1.5e-07]");
+  setlocale(LC_NUMERIC, "C");
+  assert_string_equal(comma, "0,5");
+}
+
+static void what_json_lacks_is_named(void **state) {
+  lua_State *L = *state;
+  expect(L, "return 0/0", "{\"$lua\":\"nan\"}");
+  expect(L, "return 1/0", "{\"$lua\":\"inf\"}");
+  expect(L, "return -1/0", "{\"$lua\":\"-inf\"}");
+  expect(L, "return print", "{\"$lua\":\"function\"}");
+  expect(L, "return function() end", "{\"$lua\":\"function\"}");
+  expect(L, "return io.stdout", "{\"$lua\":\"userdata\"}");
+  expect(L, "return light", "{\"$lua\":\"userdata\"}");
+  expect(L, "return coroutine.create(print)", "{\"$lua\":\"thread\"}");
+  expect_within(L, 0, "return print", "{\"$lua\":\"function\"}");
+}
+
+/* Strings */
+
+static void strings_are_escaped_where_they_must_be(void **state) {
+  lua_State *L = *state;
+  expect(L, "return ''", "\"\"");
+  expect(L, "return 'hello'", "\"hello\"");
+  expect(L, "return 'a\"b\\\\c/d'", "\"a\\\"b\\\\c/d\"");
+  expect(L, "return '\\0\\1\\8\\9\\10\\11\\12\\13\\27\\31\\127'",
+         "\"\\u0000\\u0001\\b\\t\\n\\u000b\\f\\r\\u001b\\u001f\x7f\"");
+  expect(L, "return ('1234567'):rep(3) .. '\\n'", "\"123456712345671234567\\n\"");
+  expect(L, "return 'Gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xE2\x80\xA8 \xF0\x9F\x9A\x82'",
+         "\"Gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xE2\x80\xA8 \xF0\x9F\x9A\x82\"");
+}
+
+static void escapes_are_found_at_every_place_of_a_string(void **state) {
+  lua_State *L = *state;
+  for (int size = 1; size <= 20; size++) {
+    for (int at = 0; at < size; at++) {
+      for (const char *odd = "\"\\\n\x1f\x7f\xff"; *odd; odd++) {
+        char text[32], want[64];
+        memset(text, 'x', sizeof text);
+        text[at] = *odd;
+        lua_pushlstring(L, text, (size_t)size);
+
+        const char *as = *odd == '"' ? "\\\"" : *odd == '\\' ? "\\\\"
+                       : *odd == '\n' ? "\\n" : *odd == '\x1f' ? "\\u001f" : "\x7f";
+        snprintf(want, sizeof want, "\"%.*s%s%.*s\"", at, text, as, size - at - 1,
+                 text + at + 1);
+        rt_buf out = {0};
+        rt_value_write(L, -1, &out, LIMIT);
+        if (*odd == '\xff') assert_memory_equal(out.data, "{\"$bytes\":\"", 11);
+        else assert_int_equal(out.size, strlen(want));
+        if (*odd != '\xff') assert_memory_equal(out.data, want, out.size);
+        rt_buf_free(&out);
+        lua_pop(L, 1);
+      }
+    }
+  }
+}
+
+static void bytes_that_are_not_utf8_become_base64(void **state) {
+  lua_State *L = *state;
+  expect(L, "return '\\xff'", "{\"$bytes\":\"/w==\"}");
+  expect(L, "return '\\xff\\xfe'", "{\"$bytes\":\"//4=\"}");
+  expect(L, "return '\\xff\\xfe\\xfd'", "{\"$bytes\":\"//79\"}");
+  expect(L, "return 'abc\\xff'", "{\"$bytes\":\"YWJj/w==\"}");
+  expect(L, "return {'\\xff', 'a'}", "[{\"$bytes\":\"/w==\"},\"a\"]");
+}
+
+/* The rule as RFC 3629 has it: decode, and see whether encoding were the same. */
+static bool is_utf8(const uint8_t *s, size_t size) {
+  for (size_t i = 0; i < size;) {
+    uint8_t c = s[i++];
+    if (c < 0x80) continue;
+    int more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
+    if (c < 0xC0 || c >= 0xF8) return false;
+    uint32_t code = c & (0x3Fu >> more);
+    for (int k = 0; k < more; k++, i++) {
+      if (i == size || (s[i] & 0xC0) != 0x80) return false;
+      code = code << 6 | (s[i] & 0x3F);
+    }
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    if (code < least[more] || code > 0x10FFFF) return false;
+    if (code >= 0xD800 && code <= 0xDFFF) return false;
+  }
+  return true;
+}
+
+static void only_true_utf8_is_taken_for_text(void **state) {
+  (void)state;
+  static const uint8_t edges[] = {0x00, 0x22, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
+                                  0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC,
+                                  0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF};
+  enum { N = sizeof edges };
+  rt_buf out = {0};
+  for (int i = 0; i < N * N * N * N; i++) {
+    uint8_t s[4] = {edges[i % N], edges[i / N % N], edges[i / N / N % N],
+                    edges[i / N / N / N]};
+    for (size_t size = 1; size <= 4; size++) {
+      out.size = 0;
+      rt_value_write_text(&out, (char *)s, size);
+      bool utf8 = is_utf8(s, size);
+      assert_int_equal(out.data[0], utf8 ? '"' : '{');
+      assert_int_equal(rt_json_is_utf8((char *)s, size), utf8);
+    }
+  }
+  rt_buf_free(&out);
+}
+
+/* Tables */
+
+static void keys_from_1_to_n_are_a_list(void **state) {
+  lua_State *L = *state;
+  expect(L, "return {1, 2.5, 'x', true, {}}", "[1,2.5,\"x\",true,{}]");
+  expect(L, "return {{1}, {2, {3}}}", "[[1],[2,[3]]]");
+  expect(L, "return {1, nil, 3}", "{\"$map\":[[1,1],[3,3]]}");
+  expect(L, "return {nil, 2}", "{\"$map\":[[2,2]]}");
+  expect(L, "return {[0]=0, 1}", "{\"$map\":[[0,0],[1,1]]}");
+  expect(L, "return {[-1]=0, 1}", "{\"$map\":[[-1,0],[1,1]]}");
+  expect(L, "return {1, x=2}", "{\"$map\":[[1,1],[\"x\",2]]}");
+  expect(L, "return {{1}, {2}, x=2}", "{\"$map\":[[1,[1]],[2,[2]],[\"x\",2]]}");
+  expect(L, "return {1, ['2']=2}", "{\"$map\":[[1,1],[\"2\",2]]}");
+}
+
+static void a_list_kept_in_the_hash_part_comes_in_order(void **state) {
+  lua_State *L = *state;
+  expect(L, "local t = {} for i = 9, 1, -1 do t[i] = i end return t",
+         "[1,2,3,4,5,6,7,8,9]");
+  expect(L, "return {1, 2, 3, [4]={4}, [6]=6, [5]='5'}", "[1,2,3,[4],\"5\",6]");
+  expect(L, "return {{1}, {2}, [4]={4}, [3]={3}}", "[[1],[2],[3],[4]]");
+  expect(L, "return {[2]=2, [1]=1}", "[1,2]");
+  expect(L, "local t = {} for i = 1, 64 do t[i] = i end for i = 64, 8, -1 do t[i] = nil end "
+            "t.x = 1 t.x = nil return t", "[1,2,3,4,5,6,7]");
+  rt_buf out = json_of(L, "local t = {} for i = 100000, 1, -1 do t[i] = {i} end return t",
+                       1000);
+  assert_non_null(strstr(out.data, "\"head\":\"[[1],[2],[3],"));
+  rt_buf_free(&out);
+  // Long elements leave little room; that there were many is no proof for the rest.
+  rt_buf hole = json_of(L, "local t = {} for i = 400, 1, -1 do t[i] = ('x'):rep(60) end "
+                           "for i = 500, 900 do t[i] = {i} end return t", 25600);
+  assert_null(strstr(hole.data, "x\\\"]"));
+  rt_buf_free(&hole);
+}
+
+static void an_empty_table_is_an_object_unless_it_was_marked(void **state) {
+  lua_State *L = *state;
+  expect(L, "return {}", "{}");
+  expect(L, "return array{}", "[]");
+  expect(L, "return {array{}, {}}", "[[],{}]");
+  expect(L, "return array{1, 2}", "[1,2]");
+  expect(L, "return array(array{})", "[]");
+  expect(L, "return array{a=1}", "{\"a\":1}");
+  expect(L, "return array{1, nil, 3}", "{\"$map\":[[1,1],[3,3]]}");
+  expect(L, "return setmetatable({}, {})", "{}");
+  expect(L, "local t = array{} t.x = 1 t.x = nil return t", "[]");
+  assert_ptr_equal((push(L, "return getmetatable(array{})"), lua_topointer(L, -1)),
+                   (push(L, "return getmetatable(array{1})"), lua_topointer(L, -1)));
+}
+
+static void a_table_with_a_metatable_is_not_marked(void **state) {
+  lua_State *L = *state;
+  push(L, "return select(2, pcall(array, setmetatable({}, {})))");
+  assert_non_null(strstr(lua_tostring(L, -1), "bad argument #1"));
+  push(L, "return select(2, pcall(array, 'x'))");
+  assert_non_null(strstr(lua_tostring(L, -1), "table expected"));
+}
+
+static void string_keys_make_an_object_in_byte_order(void **state) {
+  lua_State *L = *state;
+  expect(L, "return {b=1, a=2, ['']=3, B=4, ab=5}",
+         "{\"\":3,\"B\":4,\"a\":2,\"ab\":5,\"b\":1}");
+  expect(L, "return {['a\\0b']=1, ['a']=2, ['\\n']=3}",
+         "{\"\\n\":3,\"a\":2,\"a\\u0000b\":1}");
+  expect(L, "return {['\xC3\xA9']=1, z=2}", "{\"z\":2,\"\xC3\xA9\":1}");
+  expect(L, "return {['$x']=1, ['$$']=2, ['a$']=3}",
+         "{\"$$$\":2,\"$$x\":1,\"a$\":3}");
+  expect(L, "local t, s = {}, {} for i = 1, 999 do t[('%03d'):format(i)] = i "
+            "s[i] = ('\"%03d\":%d'):format(i, i) end want = '{' .. table.concat(s, ',') "
+            ".. '}' return t",
+         (push(L, "local s = {} for i = 1, 999 do s[i] = ('\"%03d\":%d'):format(i, i) end "
+                  "WANT = '{' .. table.concat(s, ',') .. '}' return WANT"),
+          lua_getglobal(L, "WANT"), lua_tostring(L, -1)));
+}
+
+static void other_keys_make_a_sorted_map(void **state) {
+  lua_State *L = *state;
+  expect(L, "return {[1.5]=1, x=2}", "{\"$map\":[[1.5,1],[\"x\",2]]}");
+  expect(L, "return {['$x']=1, [2]=2}", "{\"$map\":[[2,2],[\"$x\",1]]}");
+  expect(L, "return {[print]=0, b=1, a=2, [10]=3, [9.5]=4, [-3]=5, [true]=6, [false]=7, "
+            "[math.huge]=8, [-math.huge]=9}",
+         "{\"$map\":[[false,7],[true,6],[{\"$lua\":\"-inf\"},9],[-3,5],[9.5,4],[10,3],"
+         "[{\"$lua\":\"inf\"},8],[\"a\",2],[\"b\",1],[{\"$lua\":\"function\"},0]]}");
+  expect(L, "return {[2^53]=1, [2^53|0 + 1]=2, [math.maxinteger]=3, [2^63]=4, x=0}",
+         "{\"$map\":[[9007199254740992,1],[9007199254740993,2],"
+         "[9223372036854775807,3],[9.223372036854776e+18,4],[\"x\",0]]}");
+  expect(L, "return {[{1}]=2}", "{\"$map\":[[[1],2]]}");
+  expect(L, "return {['\\xff']=1, a=2}", "{\"$map\":[[\"a\",2],[{\"$bytes\":\"/w==\"},1]]}");
+}
+
+static void no_metamethod_runs(void **state) {
+  lua_State *L = *state;
+  expect(L, "local function no() error('ran') end "
+            "local m = {__index=no, __len=no, __pairs=no, __tostring=no, __eq=no, __lt=no, "
+            "__name='odd', __metatable=false} "
+            "return {setmetatable({}, m), setmetatable({1, 2}, m), setmetatable({a=1}, m), "
+            "setmetatable({[1.5]=1, [2.5]=2}, m)}",
+         "[{},[1,2],{\"a\":1},{\"$map\":[[1.5,1],[2.5,2]]}]");
+}
+
+static void a_table_inside_itself_is_a_cycle(void **state) {
+  lua_State *L = *state;
+  expect(L, "local t = {} t[1] = t return t", "[{\"$lua\":\"cycle\"}]");
+  expect(L, "local t = {a={b={}}} t.a.b.c = t return t",
+         "{\"a\":{\"b\":{\"c\":{\"$lua\":\"cycle\"}}}}");
+  expect(L, "local t = {} t[t] = 1 return t", "{\"$map\":[[{\"$lua\":\"cycle\"},1]]}");
+}
+
+static void a_table_side_by_side_with_itself_is_written_twice(void **state) {
+  lua_State *L = *state;
+  expect(L, "local t = {1} return {t, t, {t}}", "[[1],[1],[[1]]]");
+  expect(L, "local t = {x=1} return {a=t, b=t}", "{\"a\":{\"x\":1},\"b\":{\"x\":1}}");
+}
+
+static void tables_are_followed_256_deep(void **state) {
+  lua_State *L = *state;
+  rt_buf out = json_of(L, "local t = {} for i = 2, 256 do t = {t} end return t", LIMIT);
+  assert_null(strstr(out.data, "$lua"));
+  rt_buf_free(&out);
+
+  out = json_of(L, "local t = {} for i = 2, 257 do t = {t} end return t", LIMIT);
+  assert_int_equal(out.size - 1, 2 * 256 + strlen("{\"$lua\":\"depth\"}"));
+  rt_buf_free(&out);
+
+  out = json_of(L, "local t = {} for i = 2, 10000 do t = {x=t} end return t", LIMIT);
+  assert_non_null(strstr(out.data, "{\"x\":{\"$lua\":\"depth\"}}"));
+  rt_buf_free(&out);
+}
+
+/* The limit */
+
+static void a_value_of_just_the_limit_is_whole(void **state) {
+  lua_State *L = *state;
+  expect_within(L, 7, "return 'hello'", "\"hello\"");
+  expect_within(L, 6, "return 'hello'", "{\"$cut\":5,\"head\":\"\"}");
+  expect_within(L, 7, "return {1,2,3}", "[1,2,3]");
+  expect_within(L, 6, "return {1,2,3}", "{\"$cut\":7,\"head\":\"\"}");
+  expect_within(L, 18, "return '\\xff\\xff'", "{\"$bytes\":\"//8=\"}" + 0);
+  expect_within(L, 16, "return '\\xff\\xff'", "{\"$cut\":2,\"head\":\"\"}");
+  expect_within(L, 0, "return ''", "{\"$cut\":0,\"head\":\"\"}");
+  expect_within(L, 0, "return {}", "{\"$cut\":2,\"head\":\"\"}");
+  expect_within(L, 0, "return 12345.5", "12345.5");
+  expect_within(L, SIZE_MAX, "return 'x'", "\"x\"");
+  expect_within(L, SIZE_MAX, "return {{x='y'}, [3]=1}",
+                "{\"$map\":[[1,{\"x\":\"y\"}],[3,1]]}");
+}
+
+static void the_limit_holds_for_what_is_stored(void **state) {
+  lua_State *L = *state;
+  static const char *const codes[] = {
+      "return ('x'):rep(1000)", "return ('\\n\"'):rep(1000)", "return ('\\1'):rep(1000)",
+      "return ('\\u{1F682}'):rep(1000)", "return ('\\xff'):rep(1000)",
+      "return ('x'):rep(30) .. ('\\xff'):rep(1000)",
+      "return {('x'):rep(1000)}", "return {('\\xff'):rep(1000)}",
+      "local t = {} for i = 1, 1000 do t[i] = {a='\\1', ['\\u{E9}']=i} end return t",
+  };
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    for (size_t limit = 0; limit < 300; limit++) {
+      rt_buf out = json_of(L, codes[i], limit);
+      assert_memory_equal(out.data, "{\"$cut\":", 8);
+      assert_in_range(out.size - 1, limit > 50 ? limit - 12 : 22, limit < 24 ? 24 : limit);
+      assert_int_equal(memcmp(out.data + out.size - 3, "\"}", 2) &&
+                       memcmp(out.data + out.size - 3, "}}", 2), 0);
+      assert_true(is_utf8((uint8_t *)out.data, out.size));
+      rt_buf_free(&out);
+    }
+  }
+}
+
+static void a_cut_string_tells_its_length_and_begins_as_it_did(void **state) {
+  lua_State *L = *state;
+  expect_within(L, 30, "return ('abc'):rep(20)", "{\"$cut\":60,\"head\":\"abcabcabc\"}");
+  expect_within(L, 30, "return 'aa\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC' .. ('x'):rep(49)",
+                "{\"$cut\":60,\"head\":\"aa\xE2\x82\xAC\xE2\x82\xAC\"}");
+  expect_within(L, 40, "return ('\\xff'):rep(60)",
+                "{\"$cut\":60,\"head\":{\"$bytes\":\"////\"}}");
+  expect_within(L, 30, "return ('\\n'):rep(20)", "{\"$cut\":20,\"head\":\"\\n\\n\\n\\n\"}");
+}
+
+static void a_cut_table_begins_with_its_json(void **state) {
+  lua_State *L = *state;
+  expect_within(L, 40, "local t = {} for i = 1, 40 do t[i] = i end return t",
+                "{\"$cut\":42,\"head\":\"[1,2,3,4,5,6,7,8,9\"}");
+  expect_within(L, 40, "return {a='xyz', b=('x'):rep(50)}",
+                "{\"$cut\":41,\"head\":\"{\\\"a\\\":\\\"xyz\\\",\\\"b\"}" + 0);
+}
+
+static double seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void large_values_are_read_only_as_far_as_needed(void **state) {
+  lua_State *L = *state;
+  static const char *const codes[] = {
+      "local t = table.pack(('x'):rep(100000000):byte(1, 10)) "
+      "for i = 1, 3000000 do t[i] = i end return t",
+      "local t = {} for i = 1, 1000000 do t['k' .. i] = i end return t",
+      "local t = {} for i = 1, 1000000 do t[i * 2] = i end return t",
+      "return ('x'):rep(100000000)",
+      "return ('\\xff'):rep(100000000)",
+      "return {('x'):rep(100000000), [('y'):rep(100000000)]=1}",
+      "return {x=('x'):rep(100000000), [('y'):rep(100000000)]=1}",
+  };
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    rt_buf out = {0};
+    lua_settop(L, 0);
+    push(L, codes[i]);
+    double start = seconds();
+    rt_value_write(L, -1, &out, LIMIT);
+    assert_true(seconds() - start < 0.2);  // a few milliseconds, with sanitizers more
+    assert_in_range(out.size, LIMIT - 100, LIMIT);
+    assert_true(out.capacity <= 4 * LIMIT);
+    rt_buf_free(&out);
+    lua_settop(L, 0);
+    lua_gc(L, LUA_GCCOLLECT);
+  }
+}
+
+static void tables_that_only_look_like_lists_are_not_written_over_and_over(void **state) {
+  lua_State *L = *state;
+  double start = seconds();
+  rt_buf out = json_of(L, "local t = {} for i = 1, 250 do t = {t, 2, x=1} end return t", LIMIT);
+  rt_buf_free(&out);
+  out = json_of(L, "local t = {} for i = 1, 250 do t = {t, nil, 3} end return t", LIMIT);
+  rt_buf_free(&out);
+  out = json_of(L, "local t = {} for i = 1, 250 do t = {t, t} end return t", LIMIT);
+  rt_buf_free(&out);
+  assert_true(seconds() - start < 1);
+}
+
+static void a_map_of_more_than_10000_keys_is_cut(void **state) {
+  lua_State *L = *state;
+  rt_buf out = json_of(L, "local t = {} for i = 1, 10000 do t['k' .. i] = i end return t",
+                       1 << 20);
+  assert_memory_equal(out.data, "{\"k1\":1,\"k10\":10,", 17);
+  rt_buf_free(&out);
+
+  out = json_of(L, "local t = {} for i = 1, 10001 do t['k' .. i] = i end return {t, 'after'}",
+                1 << 20);
+  assert_memory_equal(out.data, "{\"$cut\":", 8);
+  assert_non_null(strstr(out.data, ",\"head\":\"[{\\\"k"));
+  assert_string_equal(out.data + out.size - 16, ",\\\"after\\\"]\"}" - 0 + 0);
+  rt_buf_free(&out);
+
+  out = json_of(L, "local t = {} for i = 1, 10001 do t[i + 0.5] = i end return t", 1 << 20);
+  assert_non_null(strstr(out.data, ",\"head\":\"{\\\"$map\\\":[["));
+  rt_buf_free(&out);
+}
+
+static void the_limit_of_a_list_holds_for_each_value(void **state) {
+  lua_State *L = *state;
+  rt_buf out = {0};
+  lua_settop(L, 0);
+  rt_value_write_list(L, 1, 0, &out, LIMIT);
+  push(L, "return 'hello', nil, ('x'):rep(99), {1}");
+  rt_value_write_list(L, 1, lua_gettop(L), &out, 30);
+  rt_buf_char(&out, '\0');
+  assert_string_equal(out.data,
+                      "[][\"hello\",null,{\"$cut\":99,\"head\":\"xxxxxxxxx\"},[1]]");
+  assert_int_equal(lua_gettop(L), 4);
+  rt_buf_free(&out);
+}
+
+/* Memory that runs out */
+
+typedef struct allowance {
+  long left;      // allocations that still succeed; below 0: no end
+  bool once;      // only one fails
+  long failures;  // that happened
+} allowance;
+
+static void *allocate(void *data, void *block, size_t old, size_t size) {
+  allowance *a = data;
+  if (size == 0) {
+    free(block);
+    return NULL;
+  }
+  if ((!block || size > old) && a->left >= 0) {
+    if (a->left == 0) {
+      a->failures++;
+      if (a->once) a->left = -1;
+      return NULL;
+    }
+    a->left--;
+  }
+  return realloc(block, size);
+}
+
+static int write_all(lua_State *L) {
+  rt_value_write(L, 1, lua_touserdata(L, 2), LIMIT);
+  return 0;
+}
+
+static void lua_out_of_memory_is_survived_at_every_allocation(void **state) {
+  (void)state;
+  static const char *const codes[] = {
+      "local t = {} for i = 1, 300 do t = {t, x=i} end return t",
+      "local t = {} for i = 1, 300 do t = {t} end return t",
+      "local t = {} for i = 1, 500 do t['k' .. i] = {i, {a=1}} end return t",
+      "local t = {} for i = 60, 1, -1 do t[i] = setmetatable({}, {}) end return t",
+  };
+  allowance a = {.left = -1};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    for (int once = 0; once < 2; once++) {
+      bool failed = true;
+      for (long n = 0; failed; n++) {
+        lua_State *L = lua_newstate(allocate, &a);
+        add_names(L);
+        push(L, codes[i]);
+        lua_State *co = lua_newthread(L);  // with a stack that is still small
+        rt_buf out = {0};
+        lua_pushcfunction(co, write_all);
+        lua_pushvalue(L, 1);
+        lua_xmove(L, co, 1);
+        lua_pushlightuserdata(co, &out);
+
+        a = (allowance){.left = n, .once = once};
+        int status = lua_pcall(co, 2, 0, 0);
+        failed = a.failures > 0;
+        a = (allowance){.left = -1};
+        assert_int_equal(status, LUA_OK);
+        assert_false(out.failed);
+        assert_true(out.size > 2);
+        rt_buf_free(&out);
+        lua_close(L);
+      }
+    }
+  }
+}
+
+static void marking_an_array_raises_when_lua_is_out_of_memory(void **state) {
+  (void)state;
+  allowance a = {.left = -1};
+  bool failed = true;
+  long n = 0;
+  for (; failed; n++) {
+    lua_State *L = lua_newstate(allocate, &a);
+    add_names(L);
+    lua_getglobal(L, "array");
+    lua_newtable(L);
+    a = (allowance){.left = n};
+    int status = lua_pcall(L, 1, 1, 0);
+    failed = a.failures > 0;
+    a = (allowance){.left = -1};
+    assert_int_equal(status, failed ? LUA_ERRMEM : LUA_OK);
+    lua_close(L);
+  }
+  assert_true(n > 1);
+}
+
+static void a_buffer_that_cannot_grow_ends_the_reading(void **state) {
+  lua_State *L = *state;
+  static const char *const codes[] = {
+      "return ('x'):rep(1000)", "return ('\\xff'):rep(1000)", "return ('\\n'):rep(1000)",
+      "local t = {} for i = 1, 1000 do t[i] = {'\\n', i + 0.5, '\\xff'} end return t",
+      "local t = {} for i = 1, 1000 do t['$k' .. i] = {[i]=1} end return t",
+  };
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    push(L, codes[i]);
+    for (size_t room = 1; room < 300; room++) {
+      rt_buf out = {.data = malloc(room), .capacity = room, .failed = true};
+      rt_value_write(L, -1, &out, LIMIT);
+      assert_true(out.failed);
+      assert_true(out.size <= room);
+      rt_buf_free(&out);
+    }
+  }
+}
+
+static void a_lua_stack_that_is_full_makes_a_table_too_deep(void **state) {
+  lua_State *L = *state;
+  rt_buf out = {0};
+  lua_settop(L, 0);
+  push(L, "return {1}");
+  int step = 4096;
+  while (step) {
+    if (!lua_checkstack(L, step)) step /= 2;
+    else for (int i = 0; i < step; i++) lua_pushnil(L);
+  }
+  rt_value_write(L, 1, &out, LIMIT);
+  rt_buf_char(&out, '\0');
+  assert_string_equal(out.data, "{\"$lua\":\"depth\"}");
+  rt_buf_free(&out);
+  lua_settop(L, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_lua, close_lua)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(nil_booleans_and_integers_are_themselves),
+      TEST(floats_never_look_like_integers),
+      TEST(floats_are_the_shortest_that_read_back),
+      TEST(floats_have_a_point_in_countries_with_a_comma),
+      TEST(what_json_lacks_is_named),
+      TEST(strings_are_escaped_where_they_must_be),
+      TEST(escapes_are_found_at_every_place_of_a_string),
+      TEST(bytes_that_are_not_utf8_become_base64),
+      TEST(only_true_utf8_is_taken_for_text),
+      TEST(keys_from_1_to_n_are_a_list),
+      TEST(a_list_kept_in_the_hash_part_comes_in_order),
+      TEST(an_empty_table_is_an_object_unless_it_was_marked),
+      TEST(a_table_with_a_metatable_is_not_marked),
+      TEST(string_keys_make_an_object_in_byte_order),
+      TEST(other_keys_make_a_sorted_map),
+      TEST(no_metamethod_runs),
+      TEST(a_table_inside_itself_is_a_cycle),
+      TEST(a_table_side_by_side_with_itself_is_written_twice),
+      TEST(tables_are_followed_256_deep),
+      TEST(a_value_of_just_the_limit_is_whole),
+      TEST(the_limit_holds_for_what_is_stored),
+      TEST(a_cut_string_tells_its_length_and_begins_as_it_did),
+      TEST(a_cut_table_begins_with_its_json),
+      TEST(large_values_are_read_only_as_far_as_needed),
+      TEST(tables_that_only_look_like_lists_are_not_written_over_and_over),
+      TEST(a_map_of_more_than_10000_keys_is_cut),
+      TEST(the_limit_of_a_list_holds_for_each_value),
+      TEST(lua_out_of_memory_is_survived_at_every_allocation),
+      TEST(marking_an_array_raises_when_lua_is_out_of_memory),
+      TEST(a_buffer_that_cannot_grow_ends_the_reading),
+      TEST(a_lua_stack_that_is_full_makes_a_table_too_deep),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
