@@ -23,7 +23,7 @@ static double now(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static double seconds(struct timeval t) { return t.tv_sec + t.tv_usec / 1e6; }
+static double ms(struct timeval t) { return t.tv_sec * 1e3 + t.tv_usec / 1e3; }
 
 int main(int argc, char **argv) {
   pid_t child;
@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
   double wall = now() - began;
 
   printf("wall_ms %.3f\n", wall * 1e3);
-  printf("cpu_ms %.3f\n", (seconds(used.ru_utime) + seconds(used.ru_stime)) * 1e3);
+  printf("cpu_ms %.3f\n", ms(used.ru_utime) + ms(used.ru_stime));
   printf("peak_mb %.3f\n", used.ru_maxrss * 1024 / 1e6);
   printf("exit %d\n", WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
   return 0;

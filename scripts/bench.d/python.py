@@ -1,5 +1,6 @@
 """The works of the bench in asyncio: python.py WORK COUNT [TIMES] prints "us N", the
-time of one, and "ms N", that of all. (Not named asyncio.py: Python would import it in place of its own.)"""
+time of one, and "ms N", that of all. (Not named asyncio.py: Python would import it in
+place of its own.)"""
 import asyncio
 import sys
 import time
