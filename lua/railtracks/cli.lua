@@ -250,7 +250,7 @@ local function out(piece) io.stdout:write(piece) end
 
 function commands.runs(args, at)
   return with_journal("runs", args, at, function(reader, options)
-    options.limit = options.limit or 50
+    if not options.json then options.limit = options.limit or 50 end
     require("railtracks.show").runs(reader, options, out)
   end)
 end

@@ -65,6 +65,9 @@ struct rt_journal {
   bool open_group;
   uint32_t group;           // rows in the open group
   uint64_t group_calls;     // calls whose row was touched in it
+  uint64_t *parents;        // named by rows of the open group, perhaps pending
+  size_t parent_count, parent_room;
+  uint64_t last_parent;
   int64_t measured;         // when the file was last measured
   bool told_removal;
   // told to the loop
@@ -113,6 +116,21 @@ static void ended(rt_call_record *c, const call_end *e) {
 
 /* ---- the writer ---- */
 
+/* A row of the open group names this parent. */
+static void note_parent(rt_journal *j, uint64_t key) {
+  if (key == j->last_parent) return;
+  j->last_parent = key;
+  if (!rt_pending_has(&j->pending, key)) return;
+  if (j->parent_count == j->parent_room) {
+    size_t room = j->parent_room ? j->parent_room * 2 : 256;
+    uint64_t *parents = realloc(j->parents, room * sizeof *parents);
+    if (!parents) return;
+    j->parents = parents;
+    j->parent_room = room;
+  }
+  j->parents[j->parent_count++] = key;
+}
+
 /* The store failed, or must not grow. What was in the open group and what comes from
  * now on is not recorded in the file; the run itself goes on. */
 static void give_up(rt_journal *j, const char *why) {
@@ -125,9 +143,26 @@ static void give_up(rt_journal *j, const char *why) {
   rt_log(RT_LOG_ERROR, "%s; calls are no longer recorded in the file from here on", why);
 }
 
+/* The parents of calls in this group that are still held back get their row in it too, so
+ * that whoever reads after a crash finds no call without its caller. */
+static bool add_parents(rt_journal *j) {
+  rt_pending_call call;
+  for (size_t i = 0; i < j->parent_count; i++) {
+    if (!rt_pending_take(&j->pending, j->parents[i], &call)) continue;
+    rt_call_record c = begun(call.record);
+    call.chunk->held--;
+    j->group_calls++;
+    if (j->store->api->call_add(j->store, &c) < 0) return false;
+    if (c.parent) note_parent(j, rt_pending_key((uint32_t)c.run, c.parent));
+  }
+  j->parent_count = 0;
+  j->last_parent = 0;
+  return true;
+}
+
 static bool commit(rt_journal *j) {
   if (!j->open_group) return true;
-  if (j->store->api->commit(j->store) < 0) {
+  if (!add_parents(j) || j->store->api->commit(j->store) < 0) {
     give_up(j, rt_store_error(j->store));
     return false;
   }
@@ -166,6 +201,7 @@ static void write_call(rt_journal *j, const rt_call_record *c, bool add) {
     return;
   }
   j->group_calls++;
+  if (add && c->parent) note_parent(j, rt_pending_key((uint32_t)c->run, c->parent));
   const rt_store_api *api = j->store->api;
   if ((add ? api->call_add(j->store, c) : api->call_update(j->store, c)) < 0)
     give_up(j, rt_store_error(j->store));
@@ -367,6 +403,7 @@ void rt_journal_close(rt_journal *j) {
   }
   if (j->store) j->store->api->close(j->store);
   rt_pending_free(&j->pending);
+  free(j->parents);
   rt_stream_close(&j->stream);
   free(j->path);
   free(j->why);

@@ -61,20 +61,29 @@ static void close_gap(rt_pending *p, size_t hole) {
   p->table[hole] = 0;
 }
 
+/* The slot of the table that holds 'key', or a free one. */
+static size_t find(const rt_pending *p, uint64_t key) {
+  size_t slot = home(p, key);
+  while (p->table[slot] && at(p, p->table[slot] - 1)->key != key)
+    slot = (slot + 1) & (p->slots - 1);
+  return slot;
+}
+
+bool rt_pending_has(const rt_pending *p, uint64_t key) {
+  return p->count && p->table[find(p, key)];
+}
+
 bool rt_pending_take(rt_pending *p, uint64_t key, rt_pending_call *out) {
   if (!p->count) return false;
-  size_t slot = home(p, key);
-  for (; p->table[slot]; slot = (slot + 1) & (p->slots - 1)) {
-    rt_pending_call *call = at(p, p->table[slot] - 1);
-    if (call->key != key) continue;
-    *out = *call;
-    call->record = NULL;
-    p->count--;
-    close_gap(p, slot);
-    rt_pending_oldest(p);  // keeps the ring short
-    return true;
-  }
-  return false;
+  size_t slot = find(p, key);
+  if (!p->table[slot]) return false;
+  rt_pending_call *call = at(p, p->table[slot] - 1);
+  *out = *call;
+  call->record = NULL;
+  p->count--;
+  close_gap(p, slot);
+  rt_pending_oldest(p);  // keeps the ring short
+  return true;
 }
 
 const rt_pending_call *rt_pending_oldest(rt_pending *p) {

@@ -38,6 +38,9 @@ bool rt_pending_add(rt_pending *p, const rt_pending_call *call);
 /* Takes the call of 'key' out; false if it is not there. */
 bool rt_pending_take(rt_pending *p, uint64_t key, rt_pending_call *out);
 
+/* Whether the call of 'key' is there. */
+bool rt_pending_has(const rt_pending *p, uint64_t key);
+
 /* The oldest call, NULL if there is none. */
 const rt_pending_call *rt_pending_oldest(rt_pending *p);
 

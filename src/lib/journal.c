@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "error.h"
 #include "store.h"
 
 #define READER "railtracks.journal.Reader"
@@ -25,9 +26,7 @@ enum { READER_SLOT = 1, BATCH_SLOT };
 
 /* Raises a failure of the journal. */
 _Noreturn static void fail(lua_State *L, const char *message) {
-  lua_pushstring(L, message);
-  lua_error(L);
-  abort();  // not reached
+  rt_error_raise(L, "journal", "%s", message);
 }
 
 static rt_reader *check_reader(lua_State *L, int index) {
