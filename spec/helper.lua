@@ -21,6 +21,12 @@ function helper.remove(folder)
   os.execute("rm -rf " .. helper.quote(folder))
 end
 
+--- A new folder that goes when it is closed: `local folder <close> = helper.temporary()`.
+function helper.temporary()
+  local path = helper.folder()
+  return setmetatable({ path = path }, { __close = function() helper.remove(path) end })
+end
+
 function helper.read(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read("a")

@@ -38,8 +38,9 @@ void rt_anchor_push(rt_scheduler *s, lua_State *L, int slot) {
 
 void rt_anchor_drop(rt_scheduler *s, int slot) {
   if (!slot) return;
-  lua_pushnil(s->own);
-  lua_rawseti(s->own, 1, slot);
+  // A finalizer may call this in the middle of anything, hence a stack of its own.
+  lua_pushnil(s->vault);
+  lua_rawseti(s->vault, 1, slot);
   s->free_slots[s->free_count++] = slot;
 }
 
@@ -332,12 +333,13 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
   lua_createtable(L, 64, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, s);
+  s->vault = lua_newthread(L);
+  lua_insert(L, -2);
+  lua_xmove(L, s->vault, 1);
+  rt_anchor_put(s, L);
   s->own = lua_newthread(L);
   *(rt_scheduler **)lua_getextraspace(s->own) = s;
-  lua_pushvalue(L, -2);
-  lua_xmove(L, s->own, 1);
   rt_anchor_put(s, L);
-  lua_pop(L, 1);
   return 0;
 }
 

@@ -91,7 +91,8 @@ typedef struct rt_timer_entry {
 struct rt_scheduler {
   const rt_task_class *class;
   lua_State *from;      /* the Lua thread that runs the loop, NULL outside it */
-  lua_State *own;       /* a Lua thread of the scheduler's; index 1 is the anchors */
+  lua_State *own;       /* a Lua thread to work on when no task runs */
+  lua_State *vault;     /* a Lua thread that runs nothing; index 1 is the anchors */
   rt_task *current;     /* the running task */
   const bool *done;     /* ends the loop */
   int64_t slice_end;    /* when I/O is to be looked at; 0 until somebody looks */
