@@ -72,4 +72,103 @@ function helper.run(words, options)
   return output, said, status
 end
 
+--- Runs stock Lua, which finds the built module; words and options as in `helper.run`.
+function helper.stock(words, options)
+  local given = { program = "lua5.4" }
+  for key, value in pairs(options or {}) do given[key] = value end
+  local preload = os.getenv "RT_PRELOAD" -- a sanitizer's runtime
+  if preload then given.env = ("LD_PRELOAD=%s %s"):format(preload, given.env or "") end
+  return helper.run(words, given)
+end
+
+--- Looks every 20 ms whether `condition` has come true, and returns what it returned.
+function helper.wait_for(what, condition)
+  for _ = 1, 3000 do
+    local result = condition()
+    if result then return result end
+    os.execute "sleep 0.02"
+  end
+  error("waited a minute for " .. what, 2)
+end
+
+function helper.exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local process = {}
+process.__index = process
+
+--- Starts the program and does not wait for it. Words and options as in `helper.run`; of
+--- the signals none is ignored, as it would be in a shell's background. What is returned
+--- has `pid`, `output`, `errors` and `folder` (the files it writes to and where they are),
+--- `kill(signal)`, `wait()` -> output, errors, status, and is to be closed.
+function helper.start(words, options)
+  options = options or {}
+  local folder = helper.folder()
+  local self = setmetatable({
+    folder = folder, output = folder .. "/output", errors = folder .. "/errors",
+  }, process)
+  local line = { "env --default-signal=INT,TERM,HUP,PIPE", options.env or "",
+    helper.quote(options.program or helper.program) }
+  for _, word in ipairs(words) do line[#line + 1] = helper.quote(word) end
+  os.execute(([[cd %s; ( %s </dev/null >%s 2>%s & echo $! >%s/pid.new; mv %s/pid.new %s/pid
+    wait $!; echo $? >%s/status.new; mv %s/status.new %s/status ) >/dev/null 2>&1 &]]):format(
+    helper.quote(options.cd or "."), table.concat(line, " "), self.output, self.errors,
+    folder, folder, folder, folder, folder, folder))
+  helper.wait_for("the process to start", function() return helper.exists(folder .. "/pid") end)
+  self.pid = tonumber(helper.read(folder .. "/pid"))
+  return self
+end
+
+function process:kill(signal) os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid)) end
+
+function process:over() return helper.exists(self.folder .. "/status") end
+
+function process:wait()
+  helper.wait_for("process " .. self.pid, function() return self:over() end)
+  return helper.read(self.output), helper.read(self.errors),
+    tonumber(helper.read(self.folder .. "/status"))
+end
+
+--- Waits until the process has written `text` to its standard output.
+function process:wait_for_output(text)
+  helper.wait_for(text, function()
+    if self:over() then return true end
+    return helper.exists(self.output) and helper.read(self.output):find(text, 1, true)
+  end)
+  assert(helper.read(self.output):find(text, 1, true), helper.read(self.errors))
+end
+
+function process:__close()
+  if not self:over() then
+    self:kill "KILL"
+    self:wait()
+  end
+  helper.remove(self.folder)
+end
+
+--- What an SQL query finds in a journal, as text: columns divided by '|'.
+function helper.sql(journal, query)
+  local output, said, status = helper.shell(
+    ("sqlite3 %s %s"):format(helper.quote(journal), helper.quote(query)))
+  if status ~= 0 then error(said, 2) end
+  return (output:gsub("\n$", ""))
+end
+
+--- A recorded run as `railtracks show RUN --json` tells it, with its calls by id in `by_id`
+--- and the text itself in `text`.
+function helper.recorded(journal, run)
+  local words = { "show", "--json", "--journal", journal, run }
+  local text, said, status = helper.run(words)
+  if status ~= 0 then error(said, 2) end
+  local json = require("cjson").new()
+  json.decode_max_depth(100000)
+  local found = json.decode(text)
+  found.text, found.by_id = text, {}
+  for _, call in ipairs(found.calls) do found.by_id[call.id] = call end
+  return found
+end
+
 return helper

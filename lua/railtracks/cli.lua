@@ -135,6 +135,23 @@ local function read_options(command, args, at)
   return found, at
 end
 
+--- The same where options may also stand behind words. Returns the options and the list
+--- of words, at most `most` of them.
+local function read_options_and_words(command, args, at, most)
+  local options, words = {}, {}
+  repeat
+    local found, next_at = read_options(command, args, at)
+    if not found then return nil, next_at end
+    for name, value in pairs(found) do options[name] = value end
+    words[#words + 1] = args[next_at]
+    at = next_at + 1
+  until at > #args
+  if #words > most then
+    return nil, ("%s: what is '%s' to mean?"):format(command, words[most + 1])
+  end
+  return options, words
+end
+
 -- run -----------------------------------------------------------------------------------
 
 local function see_help(command) return ("see 'railtracks help %s'"):format(command) end
@@ -217,9 +234,10 @@ end
 
 -- runs, show ----------------------------------------------------------------------------
 
-local function with_journal(command, args, at, use)
-  local options, first = read_options(command, args, at)
-  if not options then return complain("%s; %s", first, see_help(command)) end
+--- Calls `use(reader, options, words)`; `most` is how many words there may be.
+local function with_journal(command, args, at, most, use)
+  local options, words = read_options_and_words(command, args, at, most)
+  if not options then return complain("%s; %s", words, see_help(command)) end
   if options.help then return commands.help({ "help", command }, 2) end
   if options.journal == "none" then
     return complain("%s: there is nothing to read in the journal 'none'", command)
@@ -236,7 +254,7 @@ local function with_journal(command, args, at, use)
   local journal = require "railtracks.journal"
   local ok, problem = pcall(function()
     local reader <close> = journal.open(path)
-    use(reader, options, first)
+    use(reader, options, words)
   end)
   if not ok then
     io.stdout:flush()
@@ -249,15 +267,15 @@ end
 local function out(piece) io.stdout:write(piece) end
 
 function commands.runs(args, at)
-  return with_journal("runs", args, at, function(reader, options)
+  return with_journal("runs", args, at, 0, function(reader, options)
     if not options.json then options.limit = options.limit or 50 end
     require("railtracks.show").runs(reader, options, out)
   end)
 end
 
 function commands.show(args, at)
-  return with_journal("show", args, at, function(reader, options, first)
-    require("railtracks.show").run(reader, args[first] or "@1", options, out)
+  return with_journal("show", args, at, 1, function(reader, options, words)
+    require("railtracks.show").run(reader, words[1] or "@1", options, out)
   end)
 end
 

@@ -271,6 +271,15 @@ static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *he
   }
 }
 
+/* Frees what has been read. Under pressure the beginnings that hold the oldest chunks are
+ * not waited for any longer: the loop may be standing still for want of room. */
+static void make_room(rt_journal *j) {
+  if (j->stream.limit / 2 < rt_stream_bytes(&j->stream))
+    while (rt_stream_oldest(&j->stream)->held && rt_pending_oldest(&j->pending))
+      settle_oldest(j);
+  rt_stream_release(&j->stream, j->at);
+}
+
 /* A call that begins and ends in two records next to each other, as most do. */
 static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *head) {
   const call_begin *b = (const void *)head;
@@ -303,11 +312,7 @@ static bool take_all(rt_journal *j) {
     }
     if (!next || chunk == newest) return any;
     j->at = next;
-    // Under pressure the beginnings that hold the oldest chunks are not waited for.
-    if (j->stream.limit / 2 < rt_stream_bytes(&j->stream))
-      while (rt_stream_oldest(&j->stream)->held && rt_pending_oldest(&j->pending))
-        settle_oldest(j);
-    rt_stream_release(&j->stream);
+    make_room(j);
   }
 }
 
@@ -352,7 +357,8 @@ static void *write_all(void *data) {
       settle_oldest(j);
     commit(j);
     keep_in_bounds(j);
-    rt_stream_release(&j->stream);
+    make_room(j);
+    commit(j);
     rt_stream_synced(&j->stream, ticket);
   }
   return NULL;

@@ -144,7 +144,10 @@ bool rt_json_text(rt_buf *out, const char *text, size_t size, size_t room) {
     rt_buf_char(out, '"');
     return room >= 2;
   }
-  if (end == RT_JSON_FULL) return false;
+  // Escapes take more than base64: what has no room as text may still have it as bytes.
+  if (end == RT_JSON_FULL &&
+      (room < 17 || size > (room - 13) / 4 * 3 || rt_json_is_utf8(text, size)))
+    return false;
   out->size = start;
   return bytes(out, text, size, room);
 }
@@ -180,7 +183,7 @@ static void write_decimal(rt_buf *out, int64_t k, int64_t scale, int n) {
 
 /* Appends a value of 1e-4 .. 1e15 if 15 digits are enough for it. Both k and 10^n are
  * exact in a double, so where their quotient is the value, "k with a point" reads back
- * as it; and where there are such digits, k is off by less than a half before rounding. */
+ * as it; and where such digits exist, k is off by less than a half before rounding. */
 static bool fifteen_digits(rt_buf *out, double value) {
   int64_t scale = 10;
   for (int n = 1;; n++, scale *= 10) {

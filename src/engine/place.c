@@ -59,10 +59,20 @@ rt_place rt_place_here(rt_places *p, lua_State *L) {
 
 /* ---- nodes of plain functions ---- */
 
-/* Pushes the name under which package.loaded knows the function at 'index'. */
+/* Whether the string at the top is a better name than the one at 'best': shorter, or the
+ * first of its length, so that it does not depend on the order of a table. */
+static bool is_better(lua_State *L, int best) {
+  size_t size = lua_rawlen(L, -1), best_size = lua_rawlen(L, best);
+  return size != best_size ? size < best_size : lua_compare(L, -1, best, LUA_OPLT);
+}
+
+/* Pushes the shortest name under which package.loaded knows the function at 'index', a
+ * global by its bare name; else "[C]". */
 static void push_c_name(lua_State *L, int index) {
   index = lua_absindex(L, index);
-  lua_pushliteral(L, "[C]");
+  luaL_checkstack(L, 8, NULL);
+  lua_pushnil(L);
+  int best = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1)) continue;
@@ -71,13 +81,14 @@ static void push_c_name(lua_State *L, int index) {
       const char *module = lua_tostring(L, -4);
       if (strcmp(module, LUA_GNAME) == 0) lua_pushvalue(L, -2);
       else lua_pushfstring(L, "%s.%s", module, lua_tostring(L, -2));
-      lua_insert(L, -6);     // below package.loaded, above "[C]"
-      lua_pop(L, 5);
-      lua_remove(L, -2);
-      return;
+      if (lua_isnil(L, best) || is_better(L, best)) lua_copy(L, -1, best);
+      lua_pop(L, 1);
     }
   }
   lua_pop(L, 1);
+  if (!lua_isnil(L, best)) return;
+  lua_pushliteral(L, "[C]");
+  lua_replace(L, best);
 }
 
 static struct rt_place_node *find_node(const rt_places *p, uint64_t key) {

@@ -198,9 +198,9 @@ rt_chunk *rt_stream_next(rt_stream *s, const rt_chunk *chunk) {
   return next;
 }
 
-void rt_stream_release(rt_stream *s) {
+void rt_stream_release(rt_stream *s, const rt_chunk *at) {
   pthread_mutex_lock(&s->lock);
-  while (s->head->next && s->head->held == 0 &&
+  while (s->head != at && s->head->held == 0 &&
          s->head->read == atomic_load_explicit(&s->head->used, memory_order_acquire))
     drop_head(s);
   if (s->bytes <= s->limit) pthread_cond_broadcast(&s->emptied);

@@ -77,7 +77,7 @@ rt_chunk *rt_stream_oldest(rt_stream *s);
 rt_chunk *rt_stream_newest(rt_stream *s);
 /* How many bytes the chunks take. */
 size_t rt_stream_bytes(rt_stream *s);
-/* Frees the oldest chunks that are read to the end and not held. */
-void rt_stream_release(rt_stream *s);
+/* Frees the oldest chunks before 'at', where the consumer reads, that are not held. */
+void rt_stream_release(rt_stream *s, const rt_chunk *at);
 
 #endif

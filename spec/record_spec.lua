@@ -1,0 +1,572 @@
+local helper = require "spec.helper"
+
+describe("a recorded call", function()
+  local folder, journal
+
+  before_each(function()
+    folder = helper.folder()
+    journal = folder .. "/journal.db"
+  end)
+  after_each(function() helper.remove(folder) end)
+
+  --- Runs the text as `script.lua` and returns what was recorded of it.
+  local function record(text, options)
+    options = options or {}
+    helper.write(folder .. "/script.lua", "local rt = require 'railtracks'; " .. text)
+    local words = { "run", "--journal", journal }
+    table.move(options, 1, #options, #words + 1, words)
+    words[#words + 1] = "script.lua"
+    local output, said, status = helper.run(words, { cd = folder })
+    assert.equal(options.status or 0, status, said)
+    local found = helper.recorded(journal, "@1")
+    found.output, found.said = output, said
+    return found
+  end
+
+  --- The JSON that is stored for one value, given as an expression.
+  local function stored(expression, ...)
+    record(("rt.call(function() end, (%s))"):format(expression), { ... })
+    local list = helper.sql(journal, "SELECT args FROM calls WHERE seq = 2")
+    return list:match("^%[(.*)%]$")
+  end
+
+  -- Places ---------------------------------------------------------------------------
+
+  it("has its path as id and its caller's path as parent", function()
+    local run = record [[
+      local function leaf() end
+      local function middle() rt.call(leaf); rt.call(leaf) end
+      rt.call(leaf)
+      rt.call(middle)
+    ]]
+    local parents = {}
+    for id, call in pairs(run.by_id) do parents[id] = call.parent end
+    assert.same({ ["1"] = require("cjson").null, ["1.1"] = "1", ["1.2"] = "1",
+      ["1.2.1"] = "1.2", ["1.2.2"] = "1.2" }, parents)
+  end)
+
+  it("is counted in the order in which its caller started its children", function()
+    local run = record [[
+      local node = rt.function_node("node", function(seconds) rt.sleep(seconds) end)
+      rt.gather(rt.spawn(node, 0.02), rt.spawn(node, 0), rt.spawn(node, 0.01))
+    ]]
+    assert.same({ 0.02 }, run.by_id["1.1"].args)
+    assert.same({ 0 }, run.by_id["1.2"].args)
+    assert.same({ 0.01 }, run.by_id["1.3"].args)
+  end)
+
+  it("names its node", function()
+    local run = record [[rt.call(rt.function_node("split_text", function() end))]]
+    assert.equal("split_text", run.by_id["1.1"].node)
+    assert.equal("lua", run.by_id["1.1"].kind)
+  end)
+
+  it("names a plain function by the place of its definition", function()
+    local run = record "\nlocal function plain()\nend\nrt.call(plain)"
+    assert.equal("script.lua:2", run.by_id["1.1"].node)
+  end)
+
+  it("names a function of C as it stands in package.loaded", function()
+    local run = record "rt.call(string.rep, 'x', 2); rt.call(rt.sleep, 0)"
+    assert.equal("string.rep", run.by_id["1.1"].node)
+    assert.equal("railtracks.sleep", run.by_id["1.2"].node)
+  end)
+
+  it("names the file and line that started it", function()
+    local run = record [[
+      local function node() end
+      rt.call(node)
+      local task = rt.spawn(node)
+      rt.map(node, { 1 })
+      local function deeper() rt.call(node) end
+      deeper()
+    ]]
+    local sites = {}
+    for i = 1, 4 do sites[i] = run.by_id["1." .. i].site end
+    assert.same({ "script.lua:2", "script.lua:3", "script.lua:4", "script.lua:5" }, sites)
+  end)
+
+  it("has no site when it is the root", function()
+    assert.matches('"id":"1","parent":null,.*"site":null', record("").text)
+  end)
+
+  it("has the script's name when it is the root", function()
+    assert.equal("script.lua", record("").by_id["1"].node)
+  end)
+
+  it("has the script's arguments when it is the root", function()
+    helper.write(folder .. "/script.lua", "")
+    helper.run({ "run", "--journal", journal, "script.lua", "a", "b" }, { cd = folder })
+    assert.same({ "a", "b" }, helper.recorded(journal, "@1").by_id["1"].args)
+  end)
+
+  it("is listed in the order in which it started", function()
+    local run = record [[
+      local function leaf() end
+      local function slow() rt.sleep(0.01); rt.call(leaf) end
+      rt.gather(rt.spawn(slow), rt.spawn(leaf), rt.spawn(slow))
+    ]]
+    local started, ids = {}, {}
+    for i, call in ipairs(run.calls) do started[i], ids[i] = call.started_at, call.id end
+    local sorted = table.move(started, 1, #started, 1, {})
+    table.sort(sorted)
+    assert.same(sorted, started)
+    assert.same({ "1", "1.1", "1.2", "1.3" }, table.move(ids, 1, 4, 1, {}))
+  end)
+
+  it("has an id of at most 255 bytes, however deep it lies", function()
+    local run = record [[
+      local function down(n)
+        if n > 0 then return rt.call(down, n - 1) end
+        return rt.current().call
+      end
+      rt.call(down, 299)
+    ]]
+    local deepest = run.calls[#run.calls]
+    assert.equal(301, #run.calls)
+    assert.is_true(#deepest.id <= 255)
+    assert.matches("^1%.1%.1.*…~301$", deepest.id)
+    assert.same({ deepest.id }, deepest.results)
+    assert.equal(run.calls[300].id, deepest.parent)
+  end)
+
+  it("keeps a whole id of 255 bytes", function()
+    local run = record [[
+      local function down(n) if n > 0 then rt.call(down, n - 1) end end
+      down(127)
+    ]]
+    assert.equal(("1."):rep(127) .. "1", run.calls[128].id)
+  end)
+
+  -- Times ----------------------------------------------------------------------------
+
+  it("tells when it was spawned, started and ended, in that order", function()
+    local before = os.time()
+    local run = record [[
+      local function nap() rt.sleep(0.001) end
+      rt.map(nap, { 1, 2, 3 })
+      rt.call(nap)
+    ]]
+    local after = os.time() + 1
+    for _, call in ipairs(run.calls) do
+      assert.is_true(before <= call.spawned_at and call.spawned_at <= call.started_at)
+      assert.is_true(call.started_at < call.ended_at and call.ended_at <= after)
+    end
+  end)
+
+  it("tells its times to the microsecond", function()
+    local text = record("rt.call(function() end)").text
+    for _, field in ipairs { "spawned_at", "started_at", "ended_at" } do
+      assert.matches('"' .. field .. '":%d+%.%d%d%d%d%d%d[,}]', text)
+    end
+  end)
+
+  it("ends after its children, on the same clock", function()
+    local run = record [[
+      rt.call(function() rt.spawn(function() rt.sleep(0.002) end) end)
+    ]]
+    assert.is_true(run.by_id["1.1.1"].ended_at <= run.by_id["1.1"].ended_at)
+    assert.is_true(run.by_id["1.1"].ended_at <= run.by_id["1"].ended_at)
+    assert.is_true(run.by_id["1.1"].started_at <= run.by_id["1.1.1"].spawned_at)
+  end)
+
+  it("sleeps between its start and its end", function()
+    local call = record("rt.call(function() rt.sleep(0.05) end)").by_id["1.1"]
+    assert.is_true(call.ended_at - call.started_at >= 0.05)
+  end)
+
+  -- Arguments, results, errors -------------------------------------------------------
+
+  it("has its arguments and results as lists", function()
+    local call = record("rt.call(function() return 'x', 2 end, 'a', 1)").by_id["1.1"]
+    assert.same({ "a", 1 }, call.args)
+    assert.same({ "x", 2 }, call.results)
+    assert.equal("done", call.status)
+  end)
+
+  it("keeps the nils among its arguments and results, those at the end too", function()
+    record("rt.call(function() return nil, 2, nil end, nil, 1, nil)")
+    assert.equal("[null,1,null]|[null,2,null]",
+      helper.sql(journal, "SELECT args, results FROM calls WHERE seq = 2"))
+  end)
+
+  it("has an empty list of results when it returned nothing", function()
+    assert.matches('"results":%[%],"error":null', record("rt.call(function() end)").text)
+  end)
+
+  it("has no results and an error when it failed", function()
+    local run = record "pcall(rt.call, function() error 'it broke' end)"
+    local call = run.by_id["1.1"]
+    assert.equal("failed", call.status)
+    assert.equal(require("cjson").null, call.results)
+    assert.equal(require("cjson").null, call.error.kind)
+    assert.equal("script.lua:1: it broke", call.error.message)
+    assert.matches("script.lua:1:", call.error.traceback)
+    assert.equal("done", run.by_id["1"].status)
+  end)
+
+  it("has the kind of an error that is the engine's own", function()
+    local run = record [[
+      local node = rt.function_node("node", function() end,
+        { params = { { name = "count", type = "integer" } } })
+      pcall(rt.call, node, "many")
+    ]]
+    local call = run.by_id["1.1"]
+    assert.equal("failed", call.status)
+    assert.equal("usage", call.error.kind)
+    assert.matches("count", call.error.message)
+    assert.same({ "many" }, call.args)
+  end)
+
+  for value, message in pairs {
+    ["nil"] = "nil", ["42"] = "42", ["true"] = "true", ["'text'"] = "text",
+    ["setmetatable({}, { __tostring = function() return 'my own' end })"] = "my own",
+  } do
+    it("has the string form of an error that is " .. value, function()
+      local run = record(("pcall(rt.call, function() error(%s, 0) end)"):format(value))
+      assert.equal(message, run.by_id["1.1"].error.message)
+    end)
+  end
+
+  it("has the type of an error table that has no string form", function()
+    local run = record "pcall(rt.call, function() error {} end)"
+    assert.matches("^table", run.by_id["1.1"].error.message)
+  end)
+
+  it("survives an error whose __tostring fails", function()
+    local run = record [[
+      pcall(rt.call, function()
+        error(setmetatable({}, { __tostring = function() error "no" end }))
+      end)
+    ]]
+    assert.equal("failed", run.by_id["1.1"].status)
+    assert.is_string(run.by_id["1.1"].error.message)
+  end)
+
+  it("names the failing call when a failure passed through it", function()
+    local run = record [[
+      local function bad() error "deep" end
+      local function middle() rt.call(bad) end
+      pcall(rt.call, middle)
+    ]]
+    assert.equal("failed", run.by_id["1.1"].status)
+    assert.matches("deep", run.by_id["1.1"].error.message)
+    assert.matches("1%.1%.1", run.by_id["1.1"].error.traceback)
+    assert.not_matches("stack traceback", run.by_id["1.1"].error.traceback)
+    assert.matches("stack traceback", run.by_id["1.1.1"].error.traceback)
+  end)
+
+  it("has the way of a failure from where it began up to the root", function()
+    local run = record [[
+      local bad = rt.function_node("bad", function()
+        error "deep"
+      end)
+      local middle = rt.function_node("middle", function()
+        rt.call(bad)
+      end)
+      pcall(rt.call, middle)
+    ]]
+    local way = run.by_id["1.1.1"].error.traceback
+    assert.matches("script.lua:2.*1%.1%.1 %(bad%).*script.lua:5.*1%.1 %(middle%)"
+      .. ".*script.lua:7.*1 %(script.lua%)", way)
+  end)
+
+  it("shows the 50 innermost and 20 outermost calls of a long way", function()
+    local run = record [[
+      local down = rt.function_node("down", function(self, n)
+        if n == 0 then error "bottom" end
+        rt.call(self, self, n - 1)
+      end)
+      pcall(rt.call, down, down, 199)
+    ]]
+    local way = run.calls[201].error.traceback
+    local _, shown = way:gsub("in call ", "")
+    assert.equal(70, shown)
+    assert.matches("in call 1 %(script.lua%)", way)
+  end)
+
+  it("is cancelled and has no start when it was queued as its caller failed", function()
+    local run = record([[
+      rt.spawn(function() end, "never")
+      error "first"
+    ]], { status = 1 })
+    local call = run.by_id["1.1"]
+    assert.equal("cancelled", call.status)
+    assert.equal(require("cjson").null, call.started_at)
+    assert.equal(require("cjson").null, call.results)
+    assert.is_number(call.ended_at)
+    assert.same({ "never" }, call.args)
+  end)
+
+  it("is cancelled when its caller failed while it ran", function()
+    local run = record([[
+      rt.spawn(function() rt.sleep(60) end)
+      rt.sleep(0.001)
+      error "first"
+    ]], { status = 1 })
+    assert.equal("cancelled", run.by_id["1.1"].status)
+    assert.is_number(run.by_id["1.1"].started_at)
+    assert.equal("failed", run.by_id["1"].status)
+  end)
+
+  -- Copies ---------------------------------------------------------------------------
+
+  it("has its arguments as they were when it was spawned", function()
+    local run = record [[
+      local list = { "as", "given" }
+      local task = rt.spawn(function() end, list)
+      list[1] = "changed"
+      task:await()
+    ]]
+    assert.same({ { "as", "given" } }, run.by_id["1.1"].args)
+  end)
+
+  it("has its arguments as they were before its node changed them", function()
+    local run = record [[
+      rt.call(function(list) list[1] = "changed"; return list end, { "as given" })
+    ]]
+    assert.same({ { "as given" } }, run.by_id["1.1"].args)
+    assert.same({ { "changed" } }, run.by_id["1.1"].results)
+  end)
+
+  it("has its results as they were when it returned", function()
+    local run = record [[
+      local result = rt.call(function() return { "as returned" } end)
+      result[1] = "changed"
+    ]]
+    assert.same({ { "as returned" } }, run.by_id["1.1"].results)
+  end)
+
+  it("has a mapped item as it was when the map began", function()
+    local run = record [[
+      local items = { { 1 }, { 2 } }
+      rt.map(function(item) items[2][1] = "changed"; return item end, items, { limit = 2 })
+    ]]
+    assert.same({ { 1 } }, run.by_id["1.1"].args)
+  end)
+
+  -- record = "none" ------------------------------------------------------------------
+
+  it("keeps arguments and results out of the journal with record='none'", function()
+    local run = record [[
+      local login = rt.function_node("login", function(word) return "token " .. word end,
+        { record = "none" })
+      rt.call(login, "hunter2")
+      rt.map(login, { "hunter3" })
+    ]]
+    for _, id in ipairs { "1.1", "1.2" } do
+      local call = run.by_id[id]
+      assert.equal(require("cjson").null, call.args)
+      assert.equal(require("cjson").null, call.results)
+      assert.equal("login", call.node)
+      assert.equal("done", call.status)
+      assert.is_true(call.started_at <= call.ended_at)
+    end
+    assert.not_matches("hunter", helper.sql(journal, ".dump"))
+  end)
+
+  it("keeps error messages with record='none'", function()
+    local run = record [[
+      local login = rt.function_node("login", function() error "wrong word" end,
+        { record = "none" })
+      pcall(rt.call, login, "hunter2")
+    ]]
+    assert.matches("wrong word", run.by_id["1.1"].error.message)
+  end)
+
+  -- Values ---------------------------------------------------------------------------
+
+  local forms = {
+    { "1", "1" }, { "1.0", "1.0" }, { "-7", "-7" }, { "0.1", "0.1" }, { "1e300", "1e+300" },
+    { "-0.0", "-0.0" }, { "2^53", "9007199254740992.0" },
+    { "math.maxinteger", "9223372036854775807" },
+    { "math.mininteger", "-9223372036854775808" },
+    { "nil", "null" }, { "true", "true" }, { "false", "false" },
+    { "0/0", '{"$lua":"nan"}' }, { "1/0", '{"$lua":"inf"}' }, { "-1/0", '{"$lua":"-inf"}' },
+    { "''", '""' }, { "'héé'", '"héé"' }, { [['"\\']], [["\"\\"]] },
+    { [['\0\1\n']], [["\u0000\u0001\n"]] }, { [['\xff']], '{"$bytes":"/w=="}' },
+    { "{}", "{}" }, { "rt.array{}", "[]" }, { "{ 1, 'two', { 3 } }", '[1,"two",[3]]' },
+    { "{ b = 1, a = 2, c = 3 }", '{"a":2,"b":1,"c":3}' },
+    { "{ [1] = 'a', [3] = 'c' }", '{"$map":[[1,"a"],[3,"c"]]}' },
+    { "{ 'a', x = 'b' }", '{"$map":[[1,"a"],["x","b"]]}' },
+    { "{ [1.5] = 'a' }", '{"$map":[[1.5,"a"]]}' },
+    { "{ [true] = 1 }", '{"$map":[[true,1]]}' },
+    { [[{ ['$x'] = 1 }]], '{"$$x":1}' }, { [[{ ['$$x'] = 1 }]], '{"$$$x":1}' },
+    { "print", '{"$lua":"function"}' }, { "io.stdout", '{"$lua":"userdata"}' },
+    { "coroutine.create(print)", '{"$lua":"thread"}' },
+    { "(function() local t = {}; t.me = t; return t end)()", '{"me":{"$lua":"cycle"}}' },
+    { "(function() local s = { 1 }; return { s, s } end)()", "[[1],[1]]" },
+  }
+  for _, form in ipairs(forms) do
+    it(("stores %s as %s"):format(form[1], form[2]), function()
+      assert.equal(form[2], stored(form[1]))
+    end)
+  end
+
+  it("stores a key that is not UTF-8 so that it is not lost", function()
+    assert.equal('{"$map":[[{"$bytes":"/w=="},1]]}', stored [[{ ['\xff'] = 1 }]])
+  end)
+
+  it("runs no metamethods of what it records", function()
+    assert.equal('{"a":1}', stored [[
+      setmetatable({ a = 1 }, {
+        __index = error, __pairs = error, __len = error, __tostring = error, __name = {},
+      })
+    ]])
+  end)
+
+  it("says of a value nested too deep where it stopped", function()
+    local text = stored [[(function()
+      local t = {}
+      for _ = 1, 10000 do t = { t } end
+      return t
+    end)()]]
+    assert.matches('{"$lua":"depth"}', text, nil, true)
+  end)
+
+  it("cuts a string of 100 MB at 64 KiB and says how long it was", function()
+    local text = stored "('x'):rep(100 << 20)"
+    assert.matches('^{"$cut":104857600,"head":"x+"}$', text)
+    assert.is_true(#text > 60000 and #text <= 65536 + 100)
+  end)
+
+  it("cuts at --record-limit", function()
+    local text = stored("('x'):rep(5000)", "--record-limit", "1K")
+    assert.matches('^{"$cut":5000,"head":"x+"}$', text)
+    assert.is_true(#text <= 1024 + 100)
+  end)
+
+  it("keeps whole what is just shorter than --record-limit", function()
+    assert.equal('"' .. ("x"):rep(1000) .. '"',
+      stored("('x'):rep(1000)", "--record-limit", "1K"))
+  end)
+
+  it("cuts every argument and result for itself", function()
+    local run = record([[
+      rt.call(function(...) return ... end, ("a"):rep(800), ("b"):rep(800))
+    ]], { "--record-limit", "1K" })
+    assert.same({ ("a"):rep(800), ("b"):rep(800) }, run.by_id["1.1"].args)
+    assert.same({ ("a"):rep(800), ("b"):rep(800) }, run.by_id["1.1"].results)
+  end)
+
+  it("does not cut a character in two", function()
+    local run = record("rt.call(function() end, ('é'):rep(5000))", { "--record-limit", "1K" })
+    local value = run.by_id["1.1"].args[1]
+    assert.equal(10000, value["$cut"])
+    assert.equal("", (value.head:gsub("é", "")))
+  end)
+
+  it("marks a table that was cut", function()
+    local text = stored [[(function()
+      local t = {}
+      for i = 1, 100000 do t[i] = i end
+      return t
+    end)()]]
+    assert.matches('"$cut":', text, 1, true)
+    assert.is_true(#text < 200000)
+  end)
+
+  it("cuts a map of more than 10,000 keys", function()
+    local text = stored([[(function()
+      local t = {}
+      for i = 1, 20000 do t["key" .. i] = i end
+      return t
+    end)()]], "--record-limit", "10M")
+    assert.matches('"$cut":', text, 1, true)
+  end)
+
+  it("is JSON, whatever the names and values are", function()
+    local run = record [[
+      local node = rt.function_node('a"b\\c\n\1\xff', function(...) return ... end)
+      rt.call(node, '"\\\n\1\u{7f}\u{2028}', { ['"\n'] = '\xfe' })
+    ]]
+    assert.matches('^a"b\\c\n\1', run.by_id["1.1"].node)
+    assert.equal('"\\\n\1\u{7f}\u{2028}', run.by_id["1.1"].args[1])
+  end)
+
+  it("never fails for what it is given", function()
+    local run = record [[
+      local weird = setmetatable({}, { __mode = "k", __gc = error, __metatable = false })
+      weird[weird] = weird
+      weird[print] = coroutine.create(print)
+      weird[0/1] = io.stdout
+      weird[1e308 * 10] = -(0/0)
+      assert(rt.call(function(...) return ... end, weird) == weird)
+    ]]
+    assert.equal("done", run.by_id["1.1"].status)
+  end)
+end)
+
+describe("a recorded run", function()
+  local folder, journal
+
+  before_each(function()
+    folder = helper.folder()
+    journal = folder .. "/journal.db"
+  end)
+  after_each(function() helper.remove(folder) end)
+
+  local function run(words, options)
+    return helper.run({ "run", "--journal", journal, table.unpack(words) }, options)
+  end
+
+  it("has an id, name, status, times, a count of calls and no error", function()
+    helper.write(folder .. "/script.lua",
+      "local rt = require 'railtracks'; rt.map(function() end, { 1, 2, 3 })")
+    local before = os.time()
+    run { folder .. "/script.lua" }
+    local found = helper.recorded(journal, "@1")
+    assert.matches("^%x+%-%x+%-7%x+%-[89ab]%x+%-%x+$", found.run.id)
+    assert.equal("script.lua", found.run.name)
+    assert.equal("done", found.run.status)
+    assert.equal(4, found.run.calls)
+    assert.equal(#found.calls, found.run.calls)
+    assert.is_true(before <= found.run.started_at)
+    assert.is_true(found.run.started_at <= found.calls[1].started_at)
+    assert.is_true(found.calls[1].ended_at <= found.run.ended_at)
+    assert.equal(require("cjson").null, found.run.error)
+  end)
+
+  it("has the error of its root when it failed", function()
+    helper.write(folder .. "/script.lua", "error 'all over'")
+    run { folder .. "/script.lua" }
+    local found = helper.recorded(journal, "@1")
+    assert.equal("failed", found.run.status)
+    assert.matches("all over", found.run.error.message)
+    assert.matches("script.lua:1:", found.run.error.traceback)
+  end)
+
+  it("is named (command line) with -e", function()
+    run { "-e", "" }
+    local found = helper.recorded(journal, "@1")
+    assert.equal("(command line)", found.run.name)
+    assert.equal("(command line)", found.calls[1].node)
+  end)
+
+  it("is named after its root node in stock Lua", function()
+    helper.stock({ "-e", [[
+      local rt = require "railtracks"
+      rt.run(rt.function_node("the_root", function() end))
+    ]] }, { env = "RAILTRACKS_JOURNAL=" .. journal })
+    assert.equal("the_root", helper.recorded(journal, "@1").run.name)
+  end)
+
+  it("tells the script's absolute path and hash, and who wrote it", function()
+    helper.write(folder .. "/script.lua", "-- 1")
+    run({ "script.lua" }, { cd = folder })
+    run({ "script.lua" }, { cd = folder })
+    helper.write(folder .. "/script.lua", "-- 2")
+    run({ "script.lua" }, { cd = folder })
+    assert.equal(folder .. "/script.lua|3|2|1",
+      helper.sql(journal, "SELECT script, count(*), count(DISTINCT script_hash), "
+        .. "count(DISTINCT host) FROM runs"))
+    assert.equal("3|3|0", helper.sql(journal, "SELECT count(DISTINCT pid), "
+      .. "count(DISTINCT process), sum(host = '') FROM runs"))
+  end)
+
+  it("has ids that sort by time", function()
+    for _ = 1, 5 do run { "-e", "" } end
+    assert.equal("5|5", helper.sql(journal, "SELECT count(DISTINCT id), (SELECT count(*) "
+      .. "FROM runs a WHERE run = (SELECT count(*) FROM runs b WHERE b.id <= a.id)) FROM runs"))
+  end)
+end)
