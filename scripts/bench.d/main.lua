@@ -79,6 +79,7 @@ end
 --- Fills in, for each contender of the row, samples[figure] = list, or 'failed'.
 local function run(row, quick, missing)
   local repetitions = quick and row.repetitions // 3 | 1 or row.repetitions
+  row.turns = repetitions
   for _, contender in ipairs(row.contenders) do
     contender.samples = {}
     if missing[contender.needs] then contender.failed = contender.needs .. " is not installed" end
@@ -138,10 +139,10 @@ local units = { us = "us", ms = "ms", wall_ms = "ms", peak_mb = "MB", rows_per_s
 
 --- Three digits that count, thousands set apart: 0.0123, 4.56, 1,230,000.
 local function show(number)
-  if number == 0 then return "0" end
-  local digits = 2 - math.floor(math.log(math.abs(number), 10))
-  if digits > 0 then return ("%." .. digits .. "f"):format(number) end
-  local text = ("%d"):format(math.floor(number / 10 ^ -digits + 0.5) * 10 ^ -digits // 1 | 0)
+  local rounded = ("%.2e"):format(number)
+  local digits = 2 - math.tointeger(tonumber(rounded:match("e(.*)")))
+  if digits > 0 then return ("%." .. digits .. "f"):format(rounded) end
+  local text = ("%.0f"):format(rounded)
   return (text:reverse():gsub("(%d%d%d)(%f[%d])", "%1,%2"):reverse())
 end
 
@@ -151,7 +152,7 @@ local function print_row(row, width)
     print((layout:format(...):gsub("%s+$", "")))
   end
 
-  print(("\n%s: %s"):format(row.name, row.title))
+  print(("\n%s: %s (%d times)"):format(row.name, row.title, row.turns))
   local base = row.contenders[1]
   for _, contender in ipairs(row.contenders) do
     local name = contender[1]
@@ -162,7 +163,7 @@ local function print_row(row, width)
       if not seen[figure] then figures[#figures + 1] = figure end
       seen[figure] = true
     end
-    for figure in pairs(row.also or {}) do also(figure) end
+    if contender.also then also(contender.also) end
     for _, bound in ipairs(row.bounds) do
       if bound[1] == name then also(bound[2]) end
     end
@@ -189,9 +190,10 @@ local function print_row(row, width)
           end
         end
         if not bounded then
-          local ours = contender ~= base and figure == row.figure and value(base, figure)
+          local other = contender.beside and find(row, contender.beside) or base
+          local ours = contender ~= other and figure == row.figure and value(other, figure)
           line(first[1], first[2], first[3], first[4],
-            ours and ("%s x %s"):format(show(middle / ours), base[1]) or "", "", "")
+            ours and ("%s x %s"):format(show(middle / ours), other[1]) or "", "", "")
         end
       end
     end
@@ -216,7 +218,7 @@ local function print_json(machine, rows, missing)
         at_most = bound.at_most, at_least = bound.at_least, measured = measured, ok = ok }
     end
     list[#list + 1] = { name = row.name, title = row.title, figure = row.figure,
-      contenders = contenders, bounds = bounds }
+      repetitions = row.turns,       contenders = contenders, bounds = bounds }
   end
   print(json.encode { machine = machine, rows = list, missing = missing })
 end
@@ -286,7 +288,10 @@ for _, row in ipairs(rows) do
   for _, contender in ipairs(row.contenders) do width = math.max(width, #contender[1]) end
 end
 
-if not as_json then print(machine) end
+if not as_json then
+  print(machine)
+  print "medians (least - most) of interleaved repetitions, ratios of medians"
+end
 for _, row in ipairs(rows) do
   run(row, quick, missing)
   if not as_json then print_row(row, width) end

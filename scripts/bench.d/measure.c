@@ -5,17 +5,28 @@
  * After the command's own output come the lines "wall_ms", "cpu_ms", "peak_mb" (the most
  * memory it held at once, in millions of bytes) and "exit" (128 + N for signal N). The
  * time begins just before the process is made and ends when it is gone: no shell is
- * between.
+ * between. A command that hangs is killed.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+enum { PATIENCE = 300 };  // seconds; the slowest command of the bench takes twenty
 
 extern char **environ;
+
+static pid_t child;
+
+static void give_up(int signal) {
+  (void)signal;
+  kill(child, SIGKILL);
+}
 
 static double now(void) {
   struct timespec t;
@@ -26,7 +37,6 @@ static double now(void) {
 static double ms(struct timeval t) { return t.tv_sec * 1e3 + t.tv_usec / 1e3; }
 
 int main(int argc, char **argv) {
-  pid_t child;
   int status;
   struct rusage used;
 
@@ -38,6 +48,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "measure: %s: %s\n", argv[1], strerror(failed));
     return 127;
   }
+  struct sigaction action = {.sa_handler = give_up, .sa_flags = SA_RESTART};
+  sigaction(SIGALRM, &action, NULL);
+  alarm(PATIENCE);
   wait4(child, &status, 0, &used);
   double wall = now() - began;
 

@@ -5,12 +5,13 @@
 --
 -- A contender is { name, command }: the command prints lines of a name and a number, and
 -- measure adds wall_ms, cpu_ms, peak_mb. Instead of a command a function may return
--- these figures; 'needs' names a program without which the contender is left out. The
--- first one is the row's own, which the others are set beside.
+-- these figures. 'needs' names a program without which the contender is left out, 'once'
+-- gives it one turn only. It is set 'beside' another one, without a word the first.
 --
 -- A bound is { contender, figure, beside = contender, at_most = number }, or at_least;
 -- without 'beside' it holds for the figure itself. 'figure' of a row is what is shown of
--- all its contenders; other figures are shown where a bound asks for them or 'also' does.
+-- all its contenders; other figures are shown where a bound or the contender's 'also'
+-- names them.
 
 return function(bench)
   local measure, here, work = bench.measure, bench.here, bench.work
@@ -96,51 +97,48 @@ return function(bench)
     },
   }
 
-  -- The same number of calls at each size, so that the small one can be measured.
-  local sizes = { { "1,000", "1000", "500" }, { "100,000", "100000", "5" },
-    { "1,000,000", "1000000", "1" } }
+  -- As many calls in all at each size, so that the small one can be measured too.
+  local sizes = { { "1,000", "1000", 1000 }, { "100,000", "100000", 10 },
+    { "1,000,000", "1000000", 1 } }
 
   local function fan(name, title, call)
-    local row = {
-      name = name, title = title, figure = "us", also = { peak_mb = true },
-      repetitions = 5, contenders = {}, bounds = {},
-    }
-    local list = row.contenders
-    for i = #sizes, 1, -1 do
-      local size, count, times = table.unpack(sizes[i])
-      list[#list + 1] = { call .. " of " .. size, ours(name, count, times) }
+    local contenders = { { "pcall", ours("pcall", "5000000") } }
+    local function add(make, who, work_name, of_all)
+      for _, size in ipairs(sizes) do
+        local times = math.max(1, size[3] // of_all)
+        local contender = make(who .. " " .. size[1], work_name, size[2], tostring(times))
+        if who ~= call then contender.beside = call .. " " .. size[1] end
+        if size[3] == 1 then contender.also = "peak_mb" end
+        contenders[#contenders + 1] = contender
+      end
     end
-    list[#list + 1] = { "pcall", ours("pcall", "5000000") }
-    for _, size in ipairs(sizes) do
-      list[#list + 1] = go("go of " .. size[1], "fan", size[2], size[3])
+    add(function(who, ...) return { who, ours(...) } end, call, name, 2)
+    add(go, "go", "fan", 2)
+    add(node, "node", "fan", 2)
+    add(python, "python", "fan", 20)
+    for i = #contenders - 2, #contenders do
+      contenders[i].once = true  -- twenty seconds at a million
     end
-    for _, size in ipairs(sizes) do
-      list[#list + 1] = node("node of " .. size[1], "fan", size[2], size[3])
-    end
-    for _, size in ipairs(sizes) do
-      list[#list + 1] = python("python of " .. size[1], "fan", size[2],
-        tostring(math.max(1, size[3] // 10)))
-      list[#list].once = true  -- ten seconds at a million
-    end
-    return row
+    return { name = name, title = title, figure = "us", repetitions = 5,
+      contenders = contenders, bounds = {} }
   end
 
   rows[3] = fan("map", "map of leaf calls, journal off", "rt.map")
-  rows[4] = fan("spawn", "spawn and gather of leaf calls, journal off", "spawn, gather")
+  rows[4] = fan("spawn", "spawn and gather of leaf calls, journal off", "spawn+gather")
   for _, size in ipairs { "1,000", "100,000", "1,000,000" } do
     table.insert(rows[3].bounds,
-      { "rt.map of " .. size, "us", beside = "pcall", at_most = 4 })
-    table.insert(rows[4].bounds, { "spawn, gather of " .. size, "us", at_most = 1.1 })
+      { "rt.map " .. size, "us", beside = "pcall", at_most = 4 })
+    table.insert(rows[4].bounds, { "spawn+gather " .. size, "us", at_most = 1.1 })
   end
   table.insert(rows[3].bounds,
-    { "rt.map of 1,000,000", "us", beside = "rt.map of 1,000", at_most = 1.3 })
+    { "rt.map 1,000,000", "us", beside = "rt.map 1,000", at_most = 1.3 })
   table.insert(rows[4].bounds,
-    { "spawn, gather of 1,000,000", "us", beside = "spawn, gather of 1,000", at_most = 1.3 })
-  table.insert(rows[4].bounds, { "spawn, gather of 1,000,000", "peak_mb", at_most = 400 })
+    { "spawn+gather 1,000,000", "us", beside = "spawn+gather 1,000", at_most = 1.3 })
+  table.insert(rows[4].bounds, { "spawn+gather 1,000,000", "peak_mb", at_most = 400 })
 
   rows[5] = {
     name = "sleep", title = "100,000 sleepers of 10 ms, journal off",
-    figure = "ms", also = { peak_mb = true }, repetitions = 7,
+    figure = "ms", repetitions = 7,
     contenders = {
       { "rt.sleep", ours("sleep", "100000") },
       go("go", "sleep", "100000"),
@@ -155,7 +153,7 @@ return function(bench)
 
   rows[6] = {
     name = "deep", title = "a recursion of 100,000 levels, journal off, for each level",
-    figure = "us", also = { peak_mb = true }, repetitions = 7,
+    figure = "us", repetitions = 7,
     contenders = {
       { "rt.call", ours("deep", "100000") },
       { "rt.call, failing", ours("fail", "100000") },
@@ -171,7 +169,7 @@ return function(bench)
 
   rows[7] = {
     name = "start", title = "a script that says hello, the whole process",
-    figure = "wall_ms", also = { peak_mb = true }, repetitions = 41,
+    figure = "wall_ms", repetitions = 41,
     before = function()
       measure { program, "run", "--journal", fresh("start.db"), here .. "railtracks.lua",
         "call", "10000" }
@@ -188,6 +186,11 @@ return function(bench)
       { "railtracks, journal", "wall_ms", beside = "lua5.4", at_most = 5 },
     },
   }
+
+  -- Memory is a figure of these rows as well.
+  for _, row in ipairs { rows[5], rows[6], rows[7] } do
+    for _, contender in ipairs(row.contenders) do contender.also = "peak_mb" end
+  end
 
   return rows
 end

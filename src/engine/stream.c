@@ -203,7 +203,8 @@ void rt_stream_release(rt_stream *s, const rt_chunk *at) {
   while (s->head != at && s->head->held == 0 &&
          s->head->read == atomic_load_explicit(&s->head->used, memory_order_acquire))
     drop_head(s);
-  if (s->bytes <= s->limit) pthread_cond_broadcast(&s->emptied);
+  // Not chunk by chunk: two threads that wait for each other mostly change places.
+  if (s->bytes <= s->limit / 2) pthread_cond_broadcast(&s->emptied);
   pthread_mutex_unlock(&s->lock);
 }
 

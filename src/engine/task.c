@@ -3,6 +3,8 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "error.h"
+
 enum {
   POOL = 1024,            // coroutines kept for the next tasks
   SLICE_NS = 2000000,     // how long ready tasks run before I/O is looked at
@@ -181,12 +183,13 @@ int rt_task_wait(lua_State *L, rt_task *task, const rt_wait_kind *kind) {
   return lua_yieldk(L, 0, (lua_KContext)task, resumed);
 }
 
-/* A bare coroutine.yield() reached the loop: nobody is there to take its values. The
- * hook turns it into an error at the very place. */
+/* A bare coroutine.yield() reached the loop: nobody is there to take its values. It is
+ * resumed with this hook, which makes its return an error. */
 static void refuse_yield(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "coroutine.yield outside a coroutine: a task waits with rt.* functions");
+  rt_error_raise(L, "usage",
+                 "coroutine.yield outside a coroutine: a task waits with rt.* functions");
 }
 
 static void run_task(rt_scheduler *s, rt_task *task) {
@@ -207,7 +210,7 @@ static void run_task(rt_scheduler *s, rt_task *task) {
   int status = lua_resume(on.co, s->from, 0, &results);
   while (status == LUA_YIELD && !s->current->kind) {
     lua_pop(on.co, results);
-    lua_sethook(on.co, refuse_yield, LUA_MASKCOUNT, 1);
+    lua_sethook(on.co, refuse_yield, LUA_MASKRET, 0);
     status = lua_resume(on.co, s->from, 0, &results);
   }
   // The coroutine may have passed from the task it was resumed for to others.

@@ -12,7 +12,8 @@ enum {
   OUTERMOST = 20,    // and nearest to the root
   FRAMES_FIRST = 10, // frames of one call, likewise
   FRAMES_LAST = 11,
-  DEEP = 300,        // frames searched for the end of one call
+  DEEP = 300,        // frames searched for the end of one call,
+  NEAR = 50,         // and from the other end, where every look takes its time
   REMEMBERED = 1000, // failures received that rt.traceback still knows
 };
 
@@ -93,7 +94,7 @@ static int end_of_call(lua_State *co, const rt_call *p, int level) {
   }
   // A deep recursion: count from the other end, where the calls it is nested in are.
   int last = levels(co) - 1;
-  for (int above = p->depth, at = last; at > level && at > last - DEEP; at--) {
+  for (int above = p->depth, at = last; at > level && at > last - NEAR; at--) {
     lua_getstack(co, at, &ar);
     lua_getinfo(co, "S", &ar);
     if (*ar.what == 'C' && runs_call(co, &ar) && above-- == 0) return at;

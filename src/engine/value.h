@@ -17,9 +17,10 @@
  * In a $map booleans come first, then numbers, strings, and the rest as Lua has it;
  * a key that is not UTF-8 needs one, too. Of a cut string BYTES is the length and head
  * the beginning, itself {"$bytes":...} where that is not UTF-8; of a cut table BYTES is
- * how much JSON was made until reading stopped, and head the beginning of that text. A
- * table with a map of more than RT_VALUE_KEYS keys in it is always cut: such a map is
- * written as Lua has it, not sorted. Other values are short and never cut.
+ * how much JSON was made until reading stopped, and head the beginning of that text (a
+ * list, say, though a key that makes it a $map would have come later). A table with a
+ * map of more than RT_VALUE_KEYS keys in it is always cut: such a map is written as Lua
+ * has it, not sorted. Other values are short and never cut.
  */
 #ifndef RT_VALUE_H
 #define RT_VALUE_H

@@ -300,7 +300,9 @@ static const group_kind await_kind = {"task:await", store_nothing};
 static bool closes_circle(const rt_call *c, const rt_call *target) {
   const rt_call *at = target;
   while (at && at->status == RT_RUNNING) {
-    for (const rt_call *up = c; up; up = up->parent)
+    // A call is older than all below it: what is older than 'at' cannot be 'at'.
+    const rt_call *up = at->run == c->run ? c : NULL;
+    for (; up && up->seq >= at->seq; up = up->parent)
       if (up == at) return true;
     if (at->task.kind != &await_wait || at->task.ready) return false;
     at = ((const rt_group *)at->task.wait.other.on)->members[0];
