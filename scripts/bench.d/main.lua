@@ -218,7 +218,7 @@ local function print_json(machine, rows, missing)
         at_most = bound.at_most, at_least = bound.at_least, measured = measured, ok = ok }
     end
     list[#list + 1] = { name = row.name, title = row.title, figure = row.figure,
-      repetitions = row.turns,       contenders = contenders, bounds = bounds }
+      repetitions = row.turns, contenders = contenders, bounds = bounds }
   end
   print(json.encode { machine = machine, rows = list, missing = missing })
 end

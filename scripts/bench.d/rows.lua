@@ -11,7 +11,7 @@
 -- A bound is { contender, figure, beside = contender, at_most = number }, or at_least;
 -- without 'beside' it holds for the figure itself. 'figure' of a row is what is shown of
 -- all its contenders; other figures are shown where a bound or the contender's 'also'
--- names them.
+-- names them; 'memory' of a row shows peak_mb of all.
 
 return function(bench)
   local measure, here, work = bench.measure, bench.here, bench.work
@@ -41,8 +41,9 @@ return function(bench)
   end
 
   local rows = {}
+  local function row(fields) rows[#rows + 1] = fields end
 
-  rows[1] = {
+  row {
     name = "call", title = "one call after the other, journal off",
     figure = "us", repetitions = 7,
     contenders = {
@@ -66,7 +67,7 @@ return function(bench)
   -- size of src/engine/journal.c; its clock stops at the last commit.
   local calls = 1000000
   local journal = work .. "journal.db"
-  rows[2] = {
+  row {
     name = "journal", title = "a million short calls and their root, journal on, fresh file",
     figure = "rows_per_s", repetitions = 5,
     contenders = {
@@ -97,48 +98,56 @@ return function(bench)
     },
   }
 
-  -- As many calls in all at each size, so that the small one can be measured too.
-  local sizes = { { "1,000", "1000", 1000 }, { "100,000", "100000", 10 },
+  -- The small sizes are repeated within the process, to be measured at all.
+  local sizes = { { "1,000", "1000", 500 }, { "100,000", "100000", 5 },
     { "1,000,000", "1000000", 1 } }
 
-  local function fan(name, title, call)
-    local contenders = { { "pcall", ours("pcall", "5000000") } }
-    local function add(make, who, work_name, of_all)
+  -- One contender for each size; ours are 'call', which the peers stand beside.
+  local function fan(contenders, call)
+    local function add(make, who, what, less)
       for _, size in ipairs(sizes) do
-        local times = math.max(1, size[3] // of_all)
-        local contender = make(who .. " " .. size[1], work_name, size[2], tostring(times))
-        if who ~= call then contender.beside = call .. " " .. size[1] end
+        local times = math.max(1, size[3] // less)
+        local contender = make(who .. " " .. size[1], what, size[2], tostring(times))
+        if who ~= call[1] then contender.beside = call[1] .. " " .. size[1] end
         if size[3] == 1 then contender.also = "peak_mb" end
+        if less > 1 then contender.once = true end
         contenders[#contenders + 1] = contender
       end
     end
-    add(function(who, ...) return { who, ours(...) } end, call, name, 2)
-    add(go, "go", "fan", 2)
-    add(node, "node", "fan", 2)
-    add(python, "python", "fan", 20)
-    for i = #contenders - 2, #contenders do
-      contenders[i].once = true  -- twenty seconds at a million
-    end
-    return { name = name, title = title, figure = "us", repetitions = 5,
-      contenders = contenders, bounds = {} }
+    add(function(name, ...) return { name, ours(...) } end, call[1], call[2], 1)
+    add(go, "go", "fan", 1)
+    add(node, "node", "fan", 1)
+    add(python, "python", "fan", 10)  -- twenty seconds at a million
+    return contenders
   end
 
-  rows[3] = fan("map", "map of leaf calls, journal off", "rt.map")
-  rows[4] = fan("spawn", "spawn and gather of leaf calls, journal off", "spawn+gather")
-  for _, size in ipairs { "1,000", "100,000", "1,000,000" } do
-    table.insert(rows[3].bounds,
-      { "rt.map " .. size, "us", beside = "pcall", at_most = 4 })
-    table.insert(rows[4].bounds, { "spawn+gather " .. size, "us", at_most = 1.1 })
-  end
-  table.insert(rows[3].bounds,
-    { "rt.map 1,000,000", "us", beside = "rt.map 1,000", at_most = 1.3 })
-  table.insert(rows[4].bounds,
-    { "spawn+gather 1,000,000", "us", beside = "spawn+gather 1,000", at_most = 1.3 })
-  table.insert(rows[4].bounds, { "spawn+gather 1,000,000", "peak_mb", at_most = 400 })
+  row {
+    name = "map", title = "map of leaf calls, journal off", figure = "us", repetitions = 5,
+    contenders = fan({ { "pcall", ours("pcall", "5000000") } }, { "rt.map", "map" }),
+    bounds = {
+      { "rt.map 1,000", "us", beside = "pcall", at_most = 4 },
+      { "rt.map 100,000", "us", beside = "pcall", at_most = 4 },
+      { "rt.map 1,000,000", "us", beside = "pcall", at_most = 4 },
+      { "rt.map 1,000,000", "us", beside = "rt.map 1,000", at_most = 1.3 },
+    },
+  }
 
-  rows[5] = {
+  row {
+    name = "spawn", title = "spawn and gather of leaf calls, journal off", figure = "us",
+    repetitions = 5,
+    contenders = fan({ { "pcall", ours("pcall", "5000000") } }, { "rt.spawn", "spawn" }),
+    bounds = {
+      { "rt.spawn 1,000", "us", at_most = 1.1 },
+      { "rt.spawn 100,000", "us", at_most = 1.1 },
+      { "rt.spawn 1,000,000", "us", at_most = 1.1 },
+      { "rt.spawn 1,000,000", "us", beside = "rt.spawn 1,000", at_most = 1.3 },
+      { "rt.spawn 1,000,000", "peak_mb", at_most = 400 },
+    },
+  }
+
+  row {
     name = "sleep", title = "100,000 sleepers of 10 ms, journal off",
-    figure = "ms", repetitions = 7,
+    figure = "ms", repetitions = 7, memory = true,
     contenders = {
       { "rt.sleep", ours("sleep", "100000") },
       go("go", "sleep", "100000"),
@@ -151,9 +160,9 @@ return function(bench)
     },
   }
 
-  rows[6] = {
+  row {
     name = "deep", title = "a recursion of 100,000 levels, journal off, for each level",
-    figure = "us", repetitions = 7,
+    figure = "us", repetitions = 7, memory = true,
     contenders = {
       { "rt.call", ours("deep", "100000") },
       { "rt.call, failing", ours("fail", "100000") },
@@ -167,9 +176,9 @@ return function(bench)
     },
   }
 
-  rows[7] = {
+  row {
     name = "start", title = "a script that says hello, the whole process",
-    figure = "wall_ms", repetitions = 41,
+    figure = "wall_ms", repetitions = 41, memory = true,
     before = function()
       measure { program, "run", "--journal", fresh("start.db"), here .. "railtracks.lua",
         "call", "10000" }
@@ -187,9 +196,11 @@ return function(bench)
     },
   }
 
-  -- Memory is a figure of these rows as well.
-  for _, row in ipairs { rows[5], rows[6], rows[7] } do
-    for _, contender in ipairs(row.contenders) do contender.also = "peak_mb" end
+  -- In these every contender's memory is shown.
+  for _, one in ipairs(rows) do
+    if one.memory then
+      for _, contender in ipairs(one.contenders) do contender.also = "peak_mb" end
+    end
   end
 
   return rows
