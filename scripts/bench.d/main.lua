@@ -143,7 +143,7 @@ local function show(number)
   local digits = 2 - math.tointeger(tonumber(rounded:match("e(.*)")))
   if digits > 0 then return ("%." .. digits .. "f"):format(rounded) end
   local text = ("%.0f"):format(rounded)
-  return (text:reverse():gsub("(%d%d%d)(%f[%d])", "%1,%2"):reverse())
+  return (text:reverse():gsub("%d%d%d", "%0,"):reverse():gsub("^,", ""))
 end
 
 local function print_row(row, width)

@@ -22,6 +22,7 @@
  * integer, the float or the length of the text or blob that follows. */
 typedef struct table {
   char *name;
+  char *names;   /* of its columns, quoted, as SQL lists them; generated ones left out */
   int columns;
   int64_t rows;
   char *data;
@@ -96,8 +97,16 @@ static table *read_table(sqlite3 *from, const char *name) {
   if (!t) die("memory", NULL);
   t->name = sqlite3_mprintf("%s", name);
 
-  char *sql = sqlite3_mprintf("SELECT * FROM \"%w\" NOT INDEXED", name);
+  char *sql = sqlite3_mprintf("SELECT group_concat(format('\"%%w\"', name)) FROM"
+                              " pragma_table_xinfo(%Q) WHERE hidden = 0", name);
   sqlite3_stmt *s = prepare(from, sql);
+  if (sqlite3_step(s) != SQLITE_ROW) die(sql, from);
+  t->names = sqlite3_mprintf("%s", sqlite3_column_text(s, 0));
+  sqlite3_finalize(s);
+  sqlite3_free(sql);
+
+  sql = sqlite3_mprintf("SELECT %s FROM \"%w\" NOT INDEXED", t->names, name);
+  s = prepare(from, sql);
   t->columns = sqlite3_column_count(s);
   while (sqlite3_step(s) == SQLITE_ROW) {
     for (int i = 0; i < t->columns; i++) keep_value(t, s, i);
@@ -127,7 +136,7 @@ static const char *bind(sqlite3_stmt *s, int i, const char *p) {
 
 static void insert(sqlite3 *to, const table *t, int64_t group) {
   sqlite3_str *sql = sqlite3_str_new(to);
-  sqlite3_str_appendf(sql, "INSERT INTO \"%w\" VALUES (?", t->name);
+  sqlite3_str_appendf(sql, "INSERT INTO \"%w\" (%s) VALUES (?", t->name, t->names);
   for (int i = 1; i < t->columns; i++) sqlite3_str_appendall(sql, ",?");
   sqlite3_str_appendall(sql, ")");
   char *text = sqlite3_str_finish(sql);

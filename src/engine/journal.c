@@ -64,7 +64,7 @@ struct rt_journal {
   rt_chunk *at;             // where it reads
   bool open_group;
   uint32_t group;           // rows in the open group
-  uint64_t group_calls;     // calls whose row was touched in it
+  uint64_t group_calls;     // calls whose end stands in it
   uint64_t *parents;        // named by rows of the open group, perhaps pending
   size_t parent_count, parent_room;
   uint64_t last_parent;
@@ -151,7 +151,6 @@ static bool add_parents(rt_journal *j) {
     if (!rt_pending_take(&j->pending, j->parents[i], &call)) continue;
     rt_call_record c = begun(call.record);
     call.chunk->held--;
-    j->group_calls++;
     if (j->store->api->call_add(j->store, &c) < 0) return false;
     if (c.parent) note_parent(j, rt_pending_key((uint32_t)c.run, c.parent));
   }
@@ -196,11 +195,12 @@ static bool in_group(rt_journal *j) {
 }
 
 static void write_call(rt_journal *j, const rt_call_record *c, bool add) {
+  bool counts = c->ended_at > 0;  // once for each call, also one whose beginning is there
   if (!in_group(j)) {
-    if (add || c->ended_at > 0) atomic_fetch_add(&j->lost, 1);
+    if (counts) atomic_fetch_add(&j->lost, 1);
     return;
   }
-  j->group_calls++;
+  if (counts) j->group_calls++;
   if (add && c->parent) note_parent(j, rt_pending_key((uint32_t)c->run, c->parent));
   const rt_store_api *api = j->store->api;
   if ((add ? api->call_add(j->store, c) : api->call_update(j->store, c)) < 0)

@@ -97,8 +97,8 @@ typedef struct rt_store_api {
   int (*run_end)(rt_store *s, const rt_run_record *r);
   /* Adds a call: a whole one (begun and ended), or one that still runs. */
   int (*call_add)(rt_store *s, const rt_call_record *c);
-  /* Writes started_at, ended_at, status, results and error of a call added before
-   * (found by run and seq); 'args' too when it is not NULL. */
+  /* Writes ended_at, status, results and error of a call added before (found by run and
+   * seq); started_at too when it is not 0, 'args' when it is not NULL. */
   int (*call_update)(rt_store *s, const rt_call_record *c);
   int (*event_add)(rt_store *s, const rt_event_record *e);
   /* Bytes the store holds (without what is free for use again); -1 on failure. */
