@@ -59,6 +59,7 @@ function bench.measure(command)
     if file then file:close() end
     error(("exit %d: %s"):format(figures.exit or -1, reason), 0)
   end
+  figures.exit = nil
   return figures
 end
 

@@ -26,7 +26,9 @@ typedef struct call_begin {
   rt_stream_head head;
   uint32_t run, seq, parent, ordinal;
   int64_t spawned, started;
-  uint32_t node, site, args;  // bytes of the texts that follow; args may be NO_TEXT
+  const char *file;           // of the site; kept by the engine for longer than by us
+  uint32_t file_size, line;
+  uint32_t node, args;        // bytes of the texts that follow; args may be NO_TEXT
   uint32_t kind;
   char texts[];
 } call_begin;
@@ -61,6 +63,7 @@ struct rt_journal {
   void *open;               // the record that is being written
   // the writer's
   rt_pending pending;
+  rt_buf site;              // of the call that is being written
   rt_chunk *at;             // where it reads
   bool open_group;
   uint32_t group;           // rows in the open group
@@ -69,6 +72,7 @@ struct rt_journal {
   size_t parent_count, parent_room;
   uint64_t last_parent;
   int64_t measured;         // when the file was last measured
+  bool unmeasured;          // it has been written to since
   bool told_removal;
   // told to the loop
   _Atomic uint64_t lost;
@@ -91,7 +95,8 @@ static rt_text text_at(const char **at, uint32_t size) {
   return text;
 }
 
-static rt_call_record begun(const call_begin *b) {
+/* The record of a call that begins. Its site is made in 'site'. */
+static rt_call_record begun(const call_begin *b, rt_buf *site) {
   const char *at = b->texts;
   rt_call_record c = {
       .run = b->run, .seq = b->seq, .parent = b->parent, .ordinal = b->ordinal,
@@ -99,8 +104,14 @@ static rt_call_record begun(const call_begin *b) {
       .spawned_at = seconds(b->spawned), .started_at = seconds(b->started),
   };
   c.node = text_at(&at, b->node);
-  c.site = text_at(&at, b->site);
   c.args = text_at(&at, b->args);
+  site->size = 0;
+  if (b->file) {
+    rt_buf_add(site, b->file, b->file_size);
+    rt_buf_char(site, ':');
+    rt_buf_int(site, b->line);
+    if (!site->failed) c.site = (rt_text){site->data, site->size};
+  }
   return c;
 }
 
@@ -149,7 +160,7 @@ static bool add_parents(rt_journal *j) {
   rt_pending_call call;
   for (size_t i = 0; i < j->parent_count; i++) {
     if (!rt_pending_take(&j->pending, j->parents[i], &call)) continue;
-    rt_call_record c = begun(call.record);
+    rt_call_record c = begun(call.record, &j->site);
     call.chunk->held--;
     if (j->store->api->call_add(j->store, &c) < 0) return false;
     if (c.parent) note_parent(j, rt_pending_key((uint32_t)c.run, c.parent));
@@ -166,6 +177,7 @@ static bool commit(rt_journal *j) {
     return false;
   }
   j->open_group = false;
+  j->unmeasured = true;
   j->group = 0;
   j->group_calls = 0;
   return true;
@@ -211,7 +223,7 @@ static void write_call(rt_journal *j, const rt_call_record *c, bool add) {
 static void settle_oldest(rt_journal *j) {
   rt_pending_call call;
   rt_pending_take(&j->pending, rt_pending_oldest(&j->pending)->key, &call);
-  rt_call_record c = begun(call.record);
+  rt_call_record c = begun(call.record, &j->site);
   write_call(j, &c, true);
   call.chunk->held--;
 }
@@ -221,7 +233,7 @@ static void take_begin(rt_journal *j, rt_chunk *chunk, const call_begin *b) {
   if (rt_pending_add(&j->pending, &call)) {
     chunk->held++;
   } else {
-    rt_call_record c = begun(b);
+    rt_call_record c = begun(b, &j->site);
     write_call(j, &c, true);
   }
 }
@@ -231,7 +243,7 @@ static void take_end(rt_journal *j, const call_end *e) {
   rt_call_record c = {0};
   bool add = rt_pending_take(&j->pending, rt_pending_key(e->run, e->seq), &call);
   if (add) {
-    c = begun(call.record);
+    c = begun(call.record, &j->site);
     call.chunk->held--;
   }
   ended(&c, e);
@@ -288,7 +300,7 @@ static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *hea
       b->run != e->run)
     return false;
   chunk->read += e->head.size;
-  rt_call_record c = begun(b);
+  rt_call_record c = begun(b, &j->site);
   ended(&c, e);
   write_call(j, &c, true);
   return true;
@@ -319,8 +331,9 @@ static bool take_all(rt_journal *j) {
 static void keep_in_bounds(rt_journal *j) {
   if (!j->max_size || atomic_load(&j->broken)) return;
   int64_t now = now_ns();
-  if (now - j->measured < MEASURE_NS) return;
+  if (!j->unmeasured || now - j->measured < MEASURE_NS) return;
   j->measured = now;
+  j->unmeasured = false;
   while (j->store->api->size(j->store) > j->max_size) {
     int64_t run = 0;
     if (j->store->api->drop_oldest(j->store, &run) < 0) {
@@ -347,7 +360,7 @@ static void *write_all(void *data) {
   rt_journal *j = data;
   bool stop = false, any = true;
   while (!stop) {
-    bool rest = j->pending.count > 0 || any;
+    bool rest = j->pending.count > 0 || any || (j->unmeasured && j->max_size);
     uint64_t ticket = rt_stream_wait(&j->stream, rest ? GATHER_NS : -1, &stop);
     any = take_all(j);
     const rt_pending_call *oldest;
@@ -410,6 +423,7 @@ void rt_journal_close(rt_journal *j) {
   if (j->store) j->store->api->close(j->store);
   rt_pending_free(&j->pending);
   free(j->parents);
+  rt_buf_free(&j->site);
   rt_stream_close(&j->stream);
   free(j->path);
   free(j->why);
@@ -463,8 +477,7 @@ static void publish(rt_journal *j, void *record, const char *end) {
 
 void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c, size_t room,
                            rt_buf *args) {
-  size_t digits = c->file.data ? 1 + rt_digits(c->line) : 0;
-  size_t size = sizeof(call_begin) + c->node.size + c->file.size + digits;
+  size_t size = sizeof(call_begin) + c->node.size;
   call_begin *b = rt_stream_reserve(&j->stream, size + room, CALL_BEGIN);
   if (!b) {
     args->failed = true;
@@ -476,18 +489,13 @@ void rt_journal_call_begin(rt_journal *j, const rt_journal_call *c, size_t room,
   b->ordinal = c->ordinal;
   b->spawned = c->spawned;
   b->started = c->started;
+  b->file = c->file.data;
+  b->file_size = (uint32_t)c->file.size;
+  b->line = c->line;
   b->kind = c->kind;
   b->node = (uint32_t)c->node.size;
-  b->site = NO_TEXT;
   b->args = NO_TEXT;
   char *at = put(b->texts, c->node);
-  if (c->file.data) {
-    b->site = (uint32_t)(c->file.size + digits);
-    at = put(at, c->file);
-    *at = ':';
-    at += digits;
-    rt_write_digits(at, c->line);
-  }
   j->open = b;
   give_room(args, at, room);
 }
@@ -545,6 +553,7 @@ uint64_t rt_journal_lost(rt_journal *j, const char **why) {
 int rt_journal_kept(rt_journal *j, int (*each)(void *data, const rt_call_record *c),
                     void *data) {
   rt_pending pending = {0};
+  rt_buf site = {0};
   rt_pending_call call;
   int result = 0;
   for (rt_chunk *chunk = j->stream.head; chunk && !result; chunk = chunk->next) {
@@ -559,7 +568,7 @@ int rt_journal_kept(rt_journal *j, int (*each)(void *data, const rt_call_record 
       } else if (head->type == CALL_END) {
         const call_end *e = (const void *)head;
         if (!rt_pending_take(&pending, rt_pending_key(e->run, e->seq), &call)) continue;
-        rt_call_record c = begun(call.record);
+        rt_call_record c = begun(call.record, &site);
         ended(&c, e);
         result = each(data, &c);
       }
@@ -567,9 +576,10 @@ int rt_journal_kept(rt_journal *j, int (*each)(void *data, const rt_call_record 
   }
   while (!result && rt_pending_oldest(&pending)) {
     rt_pending_take(&pending, rt_pending_oldest(&pending)->key, &call);
-    rt_call_record c = begun(call.record);
+    rt_call_record c = begun(call.record, &site);
     result = each(data, &c);
   }
   rt_pending_free(&pending);
+  rt_buf_free(&site);
   return result;
 }

@@ -53,7 +53,8 @@ typedef struct rt_journal_call {
   uint32_t line;          /* of the site; with 'file' */
   uint8_t kind;           /* rt_call_kind */
   int64_t spawned, started;
-  rt_text node, file;
+  rt_text node;
+  rt_text file;           /* borrowed until the journal is closed */
 } rt_journal_call;
 
 /* A call begins. Makes '*args' a buffer of 'room' bytes right in the stream (nothing written:

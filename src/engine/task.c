@@ -33,9 +33,8 @@ int rt_anchor_put(rt_scheduler *s, lua_State *L) {
 }
 
 void rt_anchor_push(rt_scheduler *s, lua_State *L, int slot) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, s);
-  lua_rawgeti(L, -1, slot);
-  lua_remove(L, -2);
+  lua_rawgeti(s->vault, 1, slot);
+  lua_xmove(s->vault, L, 1);
 }
 
 void rt_anchor_drop(rt_scheduler *s, int slot) {

@@ -29,7 +29,7 @@ struct rt_group {
 
 static bool join_group(rt_group *g, uint32_t index) {
   rt_call *c = g->members[index];
-  if (!c->group) {
+  if (!c->group && !(c->rare && c->rare->more)) {
     c->group = g;
     c->index = index;
     return true;
@@ -37,14 +37,13 @@ static bool join_group(rt_group *g, uint32_t index) {
   rt_call_rare *rare = rt_call_rare_of(c);
   struct rt_member *m = rare ? malloc(sizeof *m) : NULL;
   if (!m) return false;
-  *m = (struct rt_member){NULL, g, index};
-  struct rt_member **last = &rare->more;
-  while (*last) last = &(*last)->next;
-  *last = m;
+  *m = (struct rt_member){rare->more, g, index};
+  rare->more = m;
   return true;
 }
 
-/* Takes the group out of everything that could tell it of an end. */
+/* Takes the group out of everything that could tell it of an end. A member nobody else
+ * waits for is unobserved again, unless its failure could change nothing any more. */
 static void leave_all(rt_group *g) {
   for (uint32_t i = 0; i < g->count; i++) {
     rt_call *c = g->members[i];
@@ -59,13 +58,7 @@ static void leave_all(rt_group *g) {
       *m = at->next;
       free(at);
     }
-    if (!c->group && c->rare && c->rare->more) {
-      struct rt_member *at = c->rare->more;
-      c->group = at->group;
-      c->index = at->index;
-      c->rare->more = at->next;
-      free(at);
-    }
+    if (!g->failed && !c->group && !(c->rare && c->rare->more)) c->observed = false;
   }
 }
 
@@ -99,8 +92,10 @@ static void put_result(lua_State *L, rt_group *g, uint32_t index) {
 void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, int first) {
   if (!lua_checkstack(g->waiter->task.co, 2)) luaL_error(L, "not enough memory");
   g->kind->store(L, g, index, member, first);
-  if (--g->pending == 0 && g->waiter->task.kind)
-    rt_task_wake(&g->waiter->run->engine->scheduler, &g->waiter->task);
+  // A waiter that was cancelled meanwhile is interrupted when all its children have ended.
+  rt_call *c = g->waiter;
+  if (--g->pending == 0 && c->task.kind && (!c->cancelled || c->delivered))
+    rt_task_wake(&c->run->engine->scheduler, &c->task);
 }
 
 /* ---- gather and await: the first failure is the outcome ---- */
@@ -295,17 +290,40 @@ static const rt_wait_kind await_wait = {
     .describe = await_describe};
 static const group_kind await_kind = {"task:await", store_nothing};
 
+static bool is_above(const rt_call *at, const rt_call *c) {
+  // A call is older than all below it: what is older than 'at' cannot be 'at'.
+  const rt_call *up = at->run == c->run ? c : NULL;
+  while (up && up->seq > at->seq) up = up->parent;
+  return up == at;
+}
+
+/* What 'at' cannot end before: the task it awaits, else its child if it has just one. */
+static const rt_call *holder(const rt_call *at) {
+  if (at->task.kind == &await_wait && !at->task.ready)
+    return ((const rt_group *)at->task.wait.other.on)->members[0];
+  return at->live == 1 ? at->children : NULL;
+}
+
+static bool awaited_by_others(const rt_call *c) {
+  if (!c->handle) return false;
+  if (c->group && c->group->waiter != c->parent) return true;
+  for (const struct rt_member *m = c->rare ? c->rare->more : NULL; m; m = m->next)
+    if (m->group->waiter != c->parent) return true;
+  return false;
+}
+
 /* Whether waiting for 'target' would close a circle: what 'target' waits for, and so on,
- * leads back to 'c' or a call that waits for it. */
+ * leads back to 'c' or a call above it. A long way is followed only if somebody waits for
+ * one of those, so that a chain of awaits is not walked again with every link. */
 static bool closes_circle(const rt_call *c, const rt_call *target) {
-  const rt_call *at = target;
-  while (at && at->status == RT_RUNNING) {
-    // A call is older than all below it: what is older than 'at' cannot be 'at'.
-    const rt_call *up = at->run == c->run ? c : NULL;
-    for (; up && up->seq >= at->seq; up = up->parent)
-      if (up == at) return true;
-    if (at->task.kind != &await_wait || at->task.ready) return false;
-    at = ((const rt_group *)at->task.wait.other.on)->members[0];
+  enum { SHORT = 8 };
+  int steps = 0;
+  for (const rt_call *at = target; at && at->status == RT_RUNNING; at = holder(at)) {
+    if (is_above(at, c)) return true;
+    if (++steps != SHORT) continue;
+    const rt_call *up = c;
+    while (up && !awaited_by_others(up)) up = up->parent;
+    if (!up) return false;
   }
   return false;
 }

@@ -28,7 +28,7 @@ rt_call *rt_task_at(lua_State *L, int index);
  * failure; returns how many. */
 int rt_task_push_outcome(lua_State *L, int index);
 
-/* One call that a group waits for, beyond the first group. */
+/* One call that a group waits for, beyond the first group; in a list, newest first. */
 struct rt_member {
   struct rt_member *next;
   rt_group *group;

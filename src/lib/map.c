@@ -21,6 +21,7 @@ typedef struct rt_map {
   bool waking;         /* the next item is queued and has not started */
   bool failed;         /* the results are an error and its failure, at 1 and 2 */
   bool no_memory;
+  bool interrupted;    /* the waiter was cancelled before the last item ended */
   rt_status status;    /* of the call that failed */
 } rt_map;
 
@@ -121,6 +122,7 @@ static void deliver_item(lua_State *L, rt_call *c, int first) {
   m->live--;
   if (!c->unrun && !m->failed) store(L, m, c, first);
   feed(m);
+  m->interrupted = m->waiter->cancelled && !m->waiter->delivered;
   if (m->live == 0) rt_task_wake(&m->waiter->run->engine->scheduler, &m->waiter->task);
 }
 
@@ -133,7 +135,7 @@ static int map_finish(lua_State *L, rt_task *task) {
     lua_rawgeti(L, RESULTS, 2);
     rt_call_raise_outcome(L, m->waiter, m->status);
   }
-  if (m->waiter->cancelled && m->next < m->count) rt_call_raise_cancelled(L, m->waiter);
+  if (m->interrupted) rt_call_raise_cancelled(L, m->waiter);
   if (m->no_memory) luaL_error(L, "not enough memory");
   lua_pushvalue(L, RESULTS);
   lua_pushinteger(L, m->count);

@@ -71,6 +71,16 @@ static void keep_outcome(lua_State *L, task_handle *h, int handle, int first) {
   }
 }
 
+static void reverse(struct rt_member **list) {
+  struct rt_member *reversed = NULL;
+  for (struct rt_member *m = *list, *next; m; m = next) {
+    next = m->next;
+    m->next = reversed;
+    reversed = m;
+  }
+  *list = reversed;
+}
+
 static void deliver_spawned(lua_State *L, rt_call *c, int first) {
   rt_scheduler *s = &c->run->engine->scheduler;
   luaL_checkstack(L, 8, NULL);
@@ -80,6 +90,7 @@ static void deliver_spawned(lua_State *L, rt_call *c, int first) {
   lua_settop(L, handle - 1);
 
   if (c->group) rt_group_ended(L, c->group, c->index, c, first);
+  if (c->rare) reverse(&c->rare->more);  // the newest stands first
   while (c->rare && c->rare->more) {
     struct rt_member *m = c->rare->more;
     c->rare->more = m->next;
