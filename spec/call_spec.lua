@@ -94,7 +94,8 @@ describe("a failing call", function()
     ["a string"] = "text", ["a number"] = 12, ["a float"] = 1.5, ["false"] = false,
     ["a table"] = {}, ["a function"] = function() end, ["a userdata"] = io.stdout,
     ["a table with __tostring"] = setmetatable({}, { __tostring = function() return "shown" end }),
-    ["a table whose __tostring fails"] = setmetatable({}, { __tostring = function() error "no" end }),
+    ["a table whose __tostring fails"] =
+      setmetatable({}, { __tostring = function() error "no" end }),
     ["a table whose __tostring returns no string"] =
       setmetatable({}, { __tostring = function() return 1 end }),
     ["a table whose __eq says no"] = setmetatable({}, { __eq = function() return false end }),
@@ -332,8 +333,9 @@ describe("a call may wait", function()
   end
 
   it("inside the iterator of a for loop", in_run(function()
+    local function after(x) return x < 3 and x + 1 or nil end
     local got = {}
-    for i in function(_, i) return rt.call(function(x) return x < 3 and x + 1 or nil end, i) end, nil, 0 do
+    for i in function(_, i) return rt.call(after, i) end, nil, 0 do
       got[#got + 1] = i
     end
     assert.same({ 1, 2, 3 }, got)

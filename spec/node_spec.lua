@@ -135,7 +135,9 @@ describe("rt.function_node", function()
 
     it("with an empty name", function() assert.matches("name", with { { name = "" } }) end)
 
-    it("with a name that is no string", function() assert.matches("name", with { { name = 1 } }) end)
+    it("with a name that is no string", function()
+      assert.matches("name", with { { name = 1 } })
+    end)
 
     it("of an unknown type, listing the known ones", function()
       local text = with { { name = "a", type = "float" } }

@@ -160,6 +160,12 @@ describe("task:await", function()
     assert.equal(1, rt.call(sleepy, 1))
   end))
 
+  it("of one task by 50,000 others ends for all", in_run(function()
+    local one, waiters = rt.spawn(sleepy, 1), {}
+    for i = 1, 50000 do waiters[i] = rt.spawn(function() return (one:await()) end) end
+    assert.equal(50000, rt.gather(waiters).n)
+  end))
+
   it("of 50,000 tasks in a chain ends", in_run(function()
     local last = rt.spawn(sleepy, 0)
     for _ = 1, 50000 do
@@ -368,7 +374,8 @@ describe("a task", function()
     local weak = setmetatable({}, { __mode = "v" })
     weak[1] = {}
     local task = rt.spawn(function(t)
-      t = nil -- luacheck: ignore
+      assert.truthy(t)
+      t = nil -- luacheck: ignore 311
       rt.sleep(0)
       collectgarbage()
       collectgarbage()

@@ -48,10 +48,18 @@ static void describe(const rt_call *c, rt_buf *out) {
 
 enum { GRAPH_LINES = 50 };
 
+/* Whether a run inside this one has not ended. */
+static bool has_nested(const rt_engine *e, const rt_run *run) {
+  for (const rt_run *other = e->runs; other; other = other->next)
+    if (other->waiter && other->waiter->run == run) return true;
+  return false;
+}
+
 /* Nothing can wake any task: each run that stands still fails with the list of who waits
- * for what. */
+ * for what. One that waits for another to end will be woken by that one's failure. */
 static void fail_deadlocked(rt_engine *e) {
   for (rt_run *run = e->runs; run; run = run->next) {
+    if (has_nested(e, run)) continue;
     rt_buf text = {0};
     int lines = 0;
     rt_buf_text(&text, "every task waits and nothing can wake one:");

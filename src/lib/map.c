@@ -31,8 +31,9 @@ static bool stopped(const rt_map *m) {
   return m->failed || m->no_memory || m->waiter->cancelled;
 }
 
-/* Makes the next item a call, if it may be one now. */
-static void feed(rt_map *m) {
+/* Makes the next item a call, if it may be one now. 'idle': no other task is about to run
+ * before it. */
+static void feed(rt_map *m, bool idle) {
   if (m->waking || m->next == m->count || m->live >= m->limit || stopped(m)) return;
   rt_engine *e = m->waiter->run->engine;
   rt_call *c = rt_call_new(m->waiter->run, m->waiter, m->node, &item_use,
@@ -47,7 +48,7 @@ static void feed(rt_map *m) {
   c->observed = true;
   m->live++;
   m->waking = true;
-  c->instant = !e->scheduler.first;
+  c->instant = idle && !e->scheduler.first;
   rt_task_queue(&e->scheduler, &c->task);
 }
 
@@ -63,7 +64,7 @@ static void push_item(rt_call *c, lua_State *co) {
   rt_node_push_body(from, NODE);
   lua_rawgeti(from, ITEMS, (lua_Integer)c->index + 1);
   lua_xmove(from, co, 2);
-  feed(m);
+  feed(m, false);
 }
 
 static void put_result(lua_State *L, rt_map *m, uint32_t index) {
@@ -121,7 +122,7 @@ static void deliver_item(lua_State *L, rt_call *c, int first) {
   rt_map *m = c->owner;
   m->live--;
   if (!c->unrun && !m->failed) store(L, m, c, first);
-  feed(m);
+  feed(m, true);
   m->interrupted = m->waiter->cancelled && !m->waiter->delivered;
   if (m->live == 0) rt_task_wake(&m->waiter->run->engine->scheduler, &m->waiter->task);
 }
@@ -226,7 +227,7 @@ static int map(lua_State *L) {
   waiter->made += count;
   waiter->task.wait.other.on = m;
   if (count == 0) return map_finish(L, &waiter->task);
-  feed(m);
+  feed(m, true);
   if (!m->live) luaL_error(L, "not enough memory");
   return rt_task_wait(L, &waiter->task, &map_wait);
 }
