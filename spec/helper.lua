@@ -74,10 +74,8 @@ end
 
 --- Runs stock Lua, which finds the built module; words and options as in `helper.run`.
 function helper.stock(words, options)
-  local given = { program = "lua5.4" }
+  local given = { program = os.getenv "RT_LUA" or "lua5.4" }
   for key, value in pairs(options or {}) do given[key] = value end
-  local preload = os.getenv "RT_PRELOAD" -- a sanitizer's runtime
-  if preload then given.env = ("LD_PRELOAD=%s %s"):format(preload, given.env or "") end
   return helper.run(words, given)
 end
 
