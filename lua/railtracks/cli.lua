@@ -182,8 +182,8 @@ end
 
 local function report_failure(problem, trace)
   local ok, message = pcall(tostring, problem)
-  io.stderr:write("railtracks: ", ok and message or "the run failed with an error that cannot be shown",
-    "\n", trace, trace ~= "" and "\n" or "")
+  if not ok then message = "the run failed with an error that cannot be shown" end
+  io.stderr:write("railtracks: ", message, "\n", trace, trace ~= "" and "\n" or "")
 end
 
 local commands = {}
@@ -235,12 +235,16 @@ end
 -- runs, show ----------------------------------------------------------------------------
 
 --- Calls `use(reader, options, words)`; `most` is how many words there may be.
+local function nothing_to_read(command)
+  return complain("%s: there is nothing to read in the journal 'none'", command)
+end
+
 local function with_journal(command, args, at, most, use)
   local options, words = read_options_and_words(command, args, at, most)
   if not options then return complain("%s; %s", words, see_help(command)) end
   if options.help then return commands.help({ "help", command }, 2) end
   if options.journal == "none" then
-    return complain("%s: there is nothing to read in the journal 'none'", command)
+    return nothing_to_read(command)
   end
   core.configure { journal = options.journal }
   host.die_of_pipe()
@@ -249,7 +253,7 @@ local function with_journal(command, args, at, most, use)
   options.colour = width and os.getenv "TERM" ~= "dumb" and (os.getenv "NO_COLOR" or "") == ""
   if options.all then options.limit = math.maxinteger end
   local path = core.journal_path()
-  if not path then return complain("%s: there is nothing to read in the journal 'none'", command) end
+  if not path then return nothing_to_read(command) end
 
   local journal = require "railtracks.journal"
   local ok, problem = pcall(function()
@@ -258,7 +262,8 @@ local function with_journal(command, args, at, most, use)
   end)
   if not ok then
     io.stdout:flush()
-    io.stderr:write("railtracks: ", type(problem) == "table" and problem.message or tostring(problem), "\n")
+    local message = type(problem) == "table" and problem.message or tostring(problem)
+    io.stderr:write("railtracks: ", message, "\n")
     return FAILED
   end
   return OK
@@ -307,7 +312,7 @@ return function(args)
     return commands.version()
   elseif commands[command] then
     return commands[command](args, 2)
-  elseif command:find("%.lua$") or command == "-" or (command:sub(1, 1) == "-" and options_of.run[command:match("^[^=]+")]) then
+  elseif command:find("%.lua$") or command == "-" or options_of.run[command:match("^[^=]+")] then
     return commands.run(args, 1)
   end
   return complain("there is no command %s; see 'railtracks help'", command)

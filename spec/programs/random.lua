@@ -1,26 +1,58 @@
+-- A random tree of everything that waits, fails and is cancelled: it must only end.
+--
+--   railtracks run spec/programs/random.lua SEED
+
 local rt = require "railtracks"
-math.randomseed(tonumber(... or 1))
--- A random tree of everything that waits, fails and is cancelled; must only end.
-local function rnd(n) return math.random(n) end
-local depth = 0
-local kinds = {}
-local function work(level)
-  local k = rnd(9)
-  if level > 5 then k = rnd(3) end
-  if k == 1 then rt.sleep(0) return 1
-  elseif k == 2 then if rnd(5)==1 then error("x"..rnd(100)) end return level
-  elseif k == 3 then rt.sleep(rnd(3)/1000) return {level}
-  elseif k == 4 then local ok, r = pcall(rt.call, work, level+1) return r
-  elseif k == 5 then local t = {} for i=1,rnd(6) do t[i]=rt.spawn(work, level+1) end local ok, r = pcall(rt.gather, t) return ok
-  elseif k == 6 then local l = {} for i=1,rnd(10) do l[i]=level+1 end local ok, r = pcall(rt.map, work, l, {limit=rnd(4), settle=rnd(2)==1}) return r
-  elseif k == 7 then local t = {} for i=1,rnd(6) do t[i]=rt.spawn(work, level+1) end if rnd(2)==1 then rt.sleep(0) end t[rnd(#t)]:cancel("because") local r = rt.settle(t) return #r
-  elseif k == 8 then local a = rt.spawn(work, level+1) local b = rt.spawn(function() return a:await() end) local c = rt.spawn(function() local ok,e = pcall(a.await, a) return ok end) if rnd(3)==1 then b:cancel() end rt.settle(a,b,c) return 1
-  elseif k == 9 then local ok, r = pcall(rt.run, work, level+1) return ok end
+
+math.randomseed(math.tointeger(... or 1))
+local random = math.random
+
+local work
+
+local function some_tasks(level)
+  local tasks = {}
+  for i = 1, random(6) do tasks[i] = rt.spawn(work, level) end
+  return tasks
 end
+
+local kinds = {
+  function() rt.sleep(0) end,
+  function(level)
+    if random(5) == 1 then error("failure " .. random(100)) end
+    return level
+  end,
+  function() rt.sleep(random(3) / 1000) end,
+  function(level) return pcall(rt.call, work, level) end,
+  function(level) return pcall(rt.gather, some_tasks(level)) end,
+  function(level)
+    local items = {}
+    for i = 1, random(10) do items[i] = level end
+    return pcall(rt.map, work, items, { limit = random(4), settle = random(2) == 1 })
+  end,
+  function(level)
+    local tasks = some_tasks(level)
+    if random(2) == 1 then rt.sleep(0) end
+    tasks[random(#tasks)]:cancel("because")
+    return #rt.settle(tasks)
+  end,
+  function(level)
+    local awaited = rt.spawn(work, level)
+    local first = rt.spawn(function() return awaited:await() end)
+    local second = rt.spawn(function() return pcall(awaited.await, awaited) end)
+    if random(3) == 1 then first:cancel() end
+    rt.settle(awaited, first, second)
+  end,
+  function(level) return pcall(rt.run, work, level) end,
+}
+
+function work(level)
+  return kinds[random(level > 5 and 3 or #kinds)](level + 1)
+end
+
 for i = 1, 100 do
-  local t = rt.spawn(work, 0)
-  if rnd(4)==1 then t:cancel("outer") end
-  rt.settle(t)
-  if i % 50 == 0 then collectgarbage() end
+  local task = rt.spawn(work, 0)
+  if random(4) == 1 then task:cancel("from outside") end
+  rt.settle(task)
+  if i % 25 == 0 then collectgarbage() end
 end
 print("done")
