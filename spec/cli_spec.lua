@@ -297,11 +297,11 @@ describe("the program", function()
     end)
   end
 
-  it("ends a run that computes without waiting when Ctrl-C is pressed three times", function()
+  it("ends a run that is stuck in C when Ctrl-C is pressed three times", function()
     local running <close> = helper.start({ "run", "--journal", journal, "-e", [[
       io.write "ready\n"
       io.stdout:flush()
-      while true do end
+      string.find(("a"):rep(40), ("a?"):rep(40) .. ("a"):rep(40)) -- takes for ever
     ]] })
     running:wait_for_output "ready"
     helper.wait_for("the process to end", function()
@@ -312,8 +312,25 @@ describe("the program", function()
     assert.equal("interrupted", helper.recorded(journal, "@1").run.status)
   end)
 
-  -- The second signal cannot stop running Lua yet: that comes with cancellation.
-  pending "stops a run that computes without waiting, with cleanup, on the second Ctrl-C"
+  it("stops a run that computes without waiting on the second Ctrl-C", function()
+    local running <close> = helper.start({ "run", "--journal", journal, "-e", [[
+      local rt = require "railtracks"
+      io.write "ready\n"
+      io.stdout:flush()
+      rt.call(function() while true do pcall(function() while true do end end) end end)
+    ]] })
+    running:wait_for_output "ready"
+    local pressed = 0
+    helper.wait_for("the process to end", function()
+      if pressed < 2 then running:kill "INT" end
+      pressed = pressed + 1
+      return running:over()
+    end)
+    assert.equal(130, (select(3, running:wait())))
+    local found = helper.recorded(journal, "@1")
+    assert.equal("cancelled", found.run.status)
+    assert.equal("cancelled", found.calls[2].status)
+  end)
 
   it("leaves SIGHUP ignored where nohup started it", function()
     local running <close> = helper.start({ "run", "--journal", journal, "-e", [[

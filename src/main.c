@@ -21,6 +21,7 @@ static void on_signal(int number) {
   if (caught.count++ == 0) caught.first = number;
   if (caught.count >= 3) _exit(128 + caught.first);
   rt_engine_interrupt(caught.engine, caught.first);
+  if (caught.count == 2) rt_engine_stop(caught.engine);
 }
 
 /* host.catch_signals(): from here on Ctrl-C, SIGTERM and SIGHUP cancel what runs. */

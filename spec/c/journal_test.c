@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/engine/journal.h"  // lib has one of that name, too
+#include "journal.h"  // lib has one of that name, too
 #include "pending.h"
 #include "store.h"
 

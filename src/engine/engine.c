@@ -35,6 +35,18 @@ void rt_engine_interrupt(rt_engine *e, int signal) {
   uv_async_send(&e->scheduler.poke);
 }
 
+/* Runs between two instructions of Lua that has not given way since the signal. It stays
+ * set, so that no pcall keeps the code going. */
+static void stop_running(lua_State *L, lua_Debug *ar) {
+  rt_engine *e = rt_engine_of(L);
+  rt_call *c = rt_call_current(e);
+  (void)ar;
+  poked(&e->scheduler);
+  if (c && !c->over) rt_call_raise_cancelled(L, c);
+}
+
+void rt_engine_stop(rt_engine *e) { rt_scheduler_hook(&e->scheduler, stop_running); }
+
 /* ---- running ---- */
 
 static void describe(const rt_call *c, rt_buf *out) {

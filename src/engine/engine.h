@@ -52,6 +52,10 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L);
 /* Asks all runs to end as on SIGINT or SIGTERM. From any thread or a signal handler. */
 void rt_engine_interrupt(rt_engine *e, int signal);
 
+/* After rt_engine_interrupt: stops the Lua that is running and does not give way. From a
+ * signal handler of the loop's own thread. */
+void rt_engine_stop(rt_engine *e);
+
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
 void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);
 

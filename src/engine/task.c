@@ -212,6 +212,10 @@ static void run_task(rt_scheduler *s, rt_task *task) {
     lua_sethook(on.co, refuse_yield, LUA_MASKRET, 0);
     status = lua_resume(on.co, s->from, 0, &results);
   }
+  if (s->hooked) {
+    lua_sethook(s->hooked, NULL, 0, 0);
+    s->hooked = NULL;
+  }
   // The coroutine may have passed from the task it was resumed for to others.
   task = s->current;
   s->current = NULL;
@@ -234,13 +238,19 @@ static rt_task *take_ready(rt_scheduler *s) {
 
 rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
   rt_task *next = s->first;
-  if (!next || next->started || *s->done || --s->turns <= 0) return NULL;
+  if (!next || next->started || *s->done || s->hooked || --s->turns <= 0) return NULL;
   take_ready(s);
   next->started = true;
   next->co = task->co;
   next->slot = task->slot;
   s->current = next;
   return next;
+}
+
+void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook) {
+  if (!s->current || !s->current->co) return;
+  s->hooked = s->current->co;
+  lua_sethook(s->hooked, hook, LUA_MASKCOUNT, 1);
 }
 
 bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {

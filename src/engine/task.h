@@ -97,6 +97,7 @@ struct rt_scheduler {
   const bool *done;     /* ends the loop */
   int64_t slice_end;    /* when I/O is to be looked at; 0 until somebody looks */
   int turns;            /* tasks until the clock is looked at */
+  lua_State *volatile hooked;  /* a hook is set on it that ends with its turn */
   rt_task *first;       /* the ready queue */
   rt_task **last;
   rt_coroutine *idle;   /* the pool */
@@ -128,6 +129,10 @@ int64_t rt_scheduler_now(const rt_scheduler *s);
 /* Runs ready tasks, timers and I/O until *done, called from Lua thread 'from'. Returns
  * false when nothing is left that could ever run. */
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
+
+/* Sets a hook on the running coroutine, if any, for every instruction until it gives way.
+ * From a signal handler of the loop's own thread. */
+void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);
 
 /* ---- tasks ---- */
 
