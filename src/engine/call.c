@@ -229,7 +229,9 @@ rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   } else if (f->began_in == rt_call_identity(c)) {
     rt_value_write_text(out, f->traceback, strlen(f->traceback));
   } else {
-    rt_buf_printf(out, "\"from call %s\"", f->origin);
+    rt_buf_text(out, "\"from call ");  // ids need no escapes
+    rt_buf_text(out, f->origin);
+    rt_buf_char(out, '"');
   }
   rt_buf_char(out, '}');
   if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};

@@ -167,21 +167,21 @@ static void push_received(lua_State *L, rt_call *c) {
 }
 
 /* Pushes the failure 'c' received with a value rawequal to that at 'index', or nil. The
- * table holds count at 0, and value and failure in turns: a ring of the newest. */
+ * table holds the count, then value and failure in turns: a ring of the newest. */
 static void push_received_failure(lua_State *L, rt_call *c, int index) {
   index = lua_absindex(L, index);
   push_received(L, c);
   if (lua_isnil(L, -1)) return;
-  lua_rawgeti(L, -1, 0);
+  lua_rawgeti(L, -1, 1);
   lua_Integer count = lua_tointeger(L, -1);
   lua_pop(L, 1);
   for (lua_Integer i = count; i > 0 && i > count - REMEMBERED; i--) {
     lua_Integer slot = (i - 1) % REMEMBERED;
-    lua_rawgeti(L, -1, slot * 2 + 1);
+    lua_rawgeti(L, -1, slot * 2 + 2);
     bool same = lua_rawequal(L, -1, index);
     lua_pop(L, 1);
     if (same) {
-      lua_rawgeti(L, -1, slot * 2 + 2);
+      lua_rawgeti(L, -1, slot * 2 + 3);
       lua_remove(L, -2);
       return;
     }
@@ -197,22 +197,22 @@ void rt_call_receive(lua_State *L, rt_call *c) {
     return;
   }
   if (!rare->received) {
-    lua_createtable(L, 4, 0);
+    lua_createtable(L, 3, 0);
     lua_pushinteger(L, 0);
-    lua_rawseti(L, -2, 0);
+    lua_rawseti(L, -2, 1);
     rare->received = rt_anchor_put(&c->run->engine->scheduler, L);
   }
   push_received(L, c);                 // value failure table
-  lua_rawgeti(L, -1, 0);
+  lua_rawgeti(L, -1, 1);
   lua_Integer count = lua_tointeger(L, -1);
   lua_pop(L, 1);
   lua_Integer slot = count % REMEMBERED;
   lua_pushvalue(L, -3);
-  lua_rawseti(L, -2, slot * 2 + 1);
-  lua_pushvalue(L, -2);
   lua_rawseti(L, -2, slot * 2 + 2);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, slot * 2 + 3);
   lua_pushinteger(L, count + 1);
-  lua_rawseti(L, -2, 0);
+  lua_rawseti(L, -2, 1);
   lua_pop(L, 2);
 }
 
