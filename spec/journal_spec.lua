@@ -409,11 +409,12 @@ describe("the journal", function()
       assert.equal(2, lines)
     end)
 
-    it("keeps what was recorded before, and the file whole", function()
+    it("keeps what was recorded before, how the run ended, and the file whole", function()
       run_in(2000)
       assert.equal("ok", helper.sql(journal, "PRAGMA integrity_check"))
       local found = helper.recorded(journal, "@1")
-      assert.equal("interrupted", found.run.status)
+      assert.equal("done", found.run.status)
+      assert.equal(3001, found.run.calls)
       for _, call in ipairs(found.calls) do
         if call.status == "done" then assert.is_table(call.results) end
       end

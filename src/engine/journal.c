@@ -250,6 +250,14 @@ static void take_end(rt_journal *j, const call_end *e) {
   write_call(j, &c, add);
 }
 
+/* How a run ended is worth a try even after its calls could not be recorded any more. */
+static void write_last_row(rt_journal *j, const rt_run_record *run) {
+  const rt_store_api *api = j->store->api;
+  if (api->begin(j->store) < 0) return;
+  if (api->run_end(j->store, run) < 0 || api->commit(j->store) < 0)
+    api->rollback(j->store);
+}
+
 static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *head) {
   switch (head->type) {
     case CALL_BEGIN: take_begin(j, chunk, (const call_begin *)(const void *)head); break;
@@ -265,7 +273,8 @@ static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *he
     }
     case RUN_END: {
       const run_end *e = (const run_end *)(const void *)head;
-      if (in_group(j) && j->store->api->run_end(j->store, e->run) < 0)
+      if (atomic_load(&j->broken)) write_last_row(j, e->run);
+      else if (in_group(j) && j->store->api->run_end(j->store, e->run) < 0)
         give_up(j, rt_store_error(j->store));
       break;
     }
