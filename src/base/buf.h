@@ -41,10 +41,16 @@ static inline size_t rt_digits(uint64_t n) {
   return count + (n >= 10) + (n >= 100) + (n >= 1000);
 }
 
-/* Writes the digits of 'n' so that the last one stands before 'end'. */
+/* Writes the digits of 'n' so that the last one stands before 'end': two at a time, which
+ * halves the divisions (A. Alexandrescu, "Three Optimization Tips for C++", 2012). */
 static inline void rt_write_digits(char *end, uint64_t n) {
-  do *--end = (char)('0' + n % 10);
-  while (n /= 10);
+  static const char pairs[] =
+      "0001020304050607080910111213141516171819202122232425262728293031323334353637383940"
+      "4142434445464748495051525354555657585960616263646566676869707172737475767778798081"
+      "828384858687888990919293949596979899";
+  for (; n >= 100; n /= 100) memcpy(end -= 2, pairs + n % 100 * 2, 2);
+  if (n >= 10) memcpy(end - 2, pairs + n * 2, 2);
+  else end[-1] = (char)('0' + n);
 }
 
 static inline void rt_buf_add(rt_buf *b, const void *data, size_t size) {
