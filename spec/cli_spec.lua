@@ -312,6 +312,24 @@ describe("the program", function()
     assert.equal("interrupted", helper.recorded(journal, "@1").run.status)
   end)
 
+  it("hears SIGTERM in a row of sleeps of no length", function()
+    local running <close> = helper.start({ "run", "--journal", "none", "-e", [[
+      local rt = require "railtracks"
+      io.write "ready\n"
+      io.stdout:flush()
+      while true do rt.sleep(0) end
+    ]] })
+    running:wait_for_output "ready"
+    running:kill "TERM"
+    assert.equal(143, (select(3, running:wait())))
+  end)
+
+  it("runs a script that is a pipe", function()
+    local output = helper.shell("printf 'print(\"ran\")' | " .. helper.quote(helper.program)
+      .. " run --journal none /dev/stdin")
+    assert.equal("ran\n", output)
+  end)
+
   it("stops a run that computes without waiting on the second Ctrl-C", function()
     local running <close> = helper.start({ "run", "--journal", journal, "-e", [[
       local rt = require "railtracks"

@@ -398,3 +398,36 @@ describe("rt.settle", function()
     assert.matches("gather_spec.lua:%d+: in", rt.traceback(outcome.error))
   end))
 end)
+
+describe("a cancelled gather", function()
+  it("leaves tasks alone that its caller did not start", function()
+    rt.run(function()
+      local foreign = rt.spawn(function() rt.sleep(0.01) return "alive" end)
+      local waiter = rt.spawn(function()
+        return rt.gather(foreign, rt.spawn(rt.sleep, 60))
+      end)
+      rt.sleep(0.001)
+      waiter:cancel()
+      assert.is_false((pcall(waiter.await, waiter)))
+      assert.equal("alive", foreign:await())
+    end)
+  end)
+
+  it("refuses a list that is another at the second look", function()
+    rt.run(function()
+      local task, looks = rt.spawn(function() end), 0
+      task:await()
+      local list = setmetatable({}, {
+        __len = function() return 1 end,
+        __index = function(_, key)
+          if key == "n" then return nil end
+          looks = looks + 1
+          return looks == 1 and task or 42
+        end,
+      })
+      local ok, problem = pcall(rt.gather, list)
+      assert.is_false(ok)
+      assert.equal("usage", rt.kind(problem))
+    end)
+  end)
+end)

@@ -375,6 +375,18 @@ describe("the journal", function()
     assert.equal("false\tjournal\n", output)
   end)
 
+  it("takes a call whose record is larger than the whole queue", function()
+    local output = helper.run { "run", "--journal", journal, "-e", [[
+      local rt = require "railtracks"
+      local args = {}
+      for i = 1, 300 do args[i] = ("x"):rep(65000) end
+      for _ = 1, 3 do rt.call(function() end, table.unpack(args)) end
+      print "went on"
+    ]] }
+    assert.equal("went on\n", output)
+    assert.equal("4", helper.sql(journal, "SELECT count(*) FROM calls"))
+  end)
+
   -- A full disk ----------------------------------------------------------------------
 
   describe("on a full disk", function()

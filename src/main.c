@@ -12,12 +12,13 @@ int luaopen_railtracks(lua_State *L);
 
 /* What a signal handler needs to find. The program has one engine. */
 static struct {
-  rt_engine *engine;
+  rt_engine *volatile engine;  // NULL while there is nothing to interrupt
   volatile sig_atomic_t count;
   volatile sig_atomic_t first;
 } caught;
 
 static void on_signal(int number) {
+  if (!caught.engine) return;
   if (caught.count++ == 0) caught.first = number;
   if (caught.count >= 3) _exit(128 + caught.first);
   rt_engine_interrupt(caught.engine, caught.first);
@@ -105,6 +106,7 @@ int main(int argc, char **argv) {
   int code = 1;
   if (status == LUA_OK) code = (int)lua_tointeger(L, -1);
   else fprintf(stderr, "railtracks: %s\n", luaL_tolstring(L, -1, NULL));
+  caught.engine = NULL;  // what is left is to write the journal to its end
   lua_close(L);
   return code;
 }

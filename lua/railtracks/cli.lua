@@ -165,11 +165,11 @@ local function load_script(file)
   end
   local handle, problem = io.open(file, "rb")
   if not handle then return nil, "cannot open " .. problem end
-  local readable, why = handle:read(0)
+  local source, why = handle:read("a") -- once: it may be a pipe
   handle:close()
-  if not readable and why then return nil, ("cannot read %s: %s"):format(file, why) end
+  if not source then return nil, ("cannot read %s: %s"):format(file, why) end
   local chunk
-  chunk, problem = loadfile(file)
+  chunk, problem = load((source:gsub("^#[^\n]*", "")), "@" .. file)
   return chunk, chunk and file:match("[^/]+$") or problem, file
 end
 

@@ -121,8 +121,9 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
 static int close_engine(lua_State *L) {
   rt_engine *e = lua_touserdata(L, 1);
   if (!e->L) return 0;
-  rt_scheduler_close(&e->scheduler);
   rt_journal_close(e->journal);
+  e->journal = NULL;
+  rt_scheduler_close(&e->scheduler);
   rt_places_free(&e->places);
   rt_buf_free(&e->scratch);
   rt_buf_free(&e->text);

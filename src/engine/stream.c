@@ -81,7 +81,9 @@ static bool extend(rt_stream *s, size_t size) {
   if (s->kept) forget(s);
   else {
     if (s->bytes >= SOON) pthread_cond_signal(&s->filled);
-    while (s->bytes > s->limit) pthread_cond_wait(&s->emptied, &s->lock);
+    // A chunk alone may be larger than the limit: then it only has to be dealt with.
+    while (s->bytes > s->limit && !s->drained) pthread_cond_wait(&s->emptied, &s->lock);
+    s->drained = false;
   }
   if (s->spare && capacity == CHUNK) {
     chunk = s->spare;
@@ -204,7 +206,8 @@ void rt_stream_release(rt_stream *s, const rt_chunk *at) {
          s->head->read == atomic_load_explicit(&s->head->used, memory_order_acquire))
     drop_head(s);
   // Not chunk by chunk: two threads that wait for each other mostly change places.
-  if (s->bytes <= s->limit / 2) pthread_cond_broadcast(&s->emptied);
+  s->drained = !s->head->next && s->head->held == 0 && unread(s) == 0;
+  if (s->bytes <= s->limit / 2 || s->drained) pthread_cond_broadcast(&s->emptied);
   pthread_mutex_unlock(&s->lock);
 }
 

@@ -40,6 +40,7 @@ typedef struct rt_stream {
   uint64_t sync_wanted;    /* how often the producer asked for all to be written */
   uint64_t sync_done;
   bool stop;
+  bool drained;            /* the consumer has dealt with all there was */
   _Atomic bool idle;       /* the consumer sleeps until somebody wakes it */
   rt_chunk *tail;          /* the newest chunk; the producer reads it without the lock */
   size_t limit;            /* bytes past which the producer waits (or forgets) */

@@ -143,6 +143,7 @@ static rt_coroutine take_coroutine(rt_scheduler *s) {
 
 static void give_coroutine(rt_scheduler *s, rt_coroutine given) {
   lua_settop(given.co, 0);
+  if (lua_gethook(given.co)) lua_sethook(given.co, NULL, 0, 0);
   if (s->idle_count < POOL) s->idle[s->idle_count++] = given;
   else rt_anchor_drop(s, given.slot);
 }
@@ -274,6 +275,13 @@ static void run_ready(rt_scheduler *s) {
 
 static void alarm_rang(uv_timer_t *alarm) { (void)alarm; }  // fire_due follows uv_run
 
+/* Without waiting. A loop with nothing alive in it would not even look for a poke. */
+static void look_at_io(rt_scheduler *s) {
+  uv_ref((uv_handle_t *)&s->poke);
+  uv_run(&s->loop, UV_RUN_NOWAIT);
+  uv_unref((uv_handle_t *)&s->poke);
+}
+
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   lua_State *outer = s->from;
   const bool *outer_done = s->done;
@@ -284,7 +292,7 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
     run_ready(s);
     if (*done) break;
     if (s->first) {
-      uv_run(&s->loop, UV_RUN_NOWAIT);
+      look_at_io(s);
     } else if (s->heap_count) {
       int64_t left = s->heap[0].due - rt_scheduler_now(s);
       if (left > 0) {
@@ -294,6 +302,8 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
                        (uint64_t)(left < longest ? left + 999999 : longest) / 1000000, 0);
         uv_run(&s->loop, UV_RUN_ONCE);
         uv_timer_stop(&s->alarm);
+      } else {
+        look_at_io(s);  // a row of short sleeps must not shut it out
       }
     } else if (uv_loop_alive(&s->loop)) {
       uv_run(&s->loop, UV_RUN_ONCE);

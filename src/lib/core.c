@@ -107,7 +107,8 @@ static int sleep_seconds(lua_State *L) {
   lua_Number seconds = lua_tonumber(L, 1);
   if (lua_type(L, 1) != LUA_TNUMBER || !(seconds >= 0))
     rt_error_raise(L, "usage", "rt.sleep: expected a number of seconds, not negative, got %s",
-                   luaL_tolstring(L, 1, NULL));
+                   lua_type(L, 1) == LUA_TNUMBER ? luaL_tolstring(L, 1, NULL)
+                                                 : luaL_typename(L, 1));
   // Ten thousand years are as good as for ever, and do not overflow.
   int64_t ns = seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2;
   c->task.wait.timer = (rt_timer){.fire = nap_over};
@@ -186,6 +187,7 @@ static int leave(lua_State *L, rt_engine *e) {
 /* Runs what stands at 'first' .. top of L; returns its results or raises. */
 static int run_and_wait(lua_State *L, rt_engine *e, int first, const rt_run_options *options,
                         bool raise) {
+  if (!e->L) rt_error_raise(L, "usage", "rt.run: Lua is closing");
   rt_call *waiter = rt_call_current(e);
   if (waiter) rt_call_check(L, e, "rt.run");
   else if (e->scheduler.from)
@@ -287,7 +289,8 @@ static int node(lua_State *L) {
 static int node_index(lua_State *L) {
   const rt_node *node = rt_node_at(L, 1);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (strcmp(key, "name") == 0) lua_pushlstring(L, node->name, node->name_size);
+  if (!node) lua_pushnil(L);  // a finalizer met a node that was finalized before
+  else if (strcmp(key, "name") == 0) lua_pushlstring(L, node->name, node->name_size);
   else if (strcmp(key, "description") == 0) lua_getiuservalue(L, 1, 2);
   else if (strcmp(key, "params") == 0) lua_getiuservalue(L, 1, 3);
   else lua_pushnil(L);

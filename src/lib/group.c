@@ -109,6 +109,8 @@ static void store_or_fail(lua_State *L, rt_group *g, uint32_t index, rt_call *me
     put_result(L, g, index);
     return;
   }
+  // The waiter's own end has ended the member; it will unwind when all of its have.
+  if (g->waiter->cancelled && !g->waiter->delivered) return;
   g->failed = true;
   g->status = (rt_status)member->status;
   lua_pushvalue(L, first);
@@ -212,6 +214,9 @@ static void take_ended(lua_State *L, rt_group *g, uint32_t index) {
   if (g->results == 3 && lua_istable(L, 1)) lua_geti(L, 1, (lua_Integer)index + 1);
   else lua_pushvalue(L, (int)index + 1);
   int handle = lua_gettop(L);
+  if (rt_task_at(L, handle) != g->members[index])
+    rt_error_raise(L, "usage", "%s: item %d of the list changed while it was read",
+                   g->kind->name, (int)index + 1);
   rt_task_push_outcome(L, handle);
   g->kind->store(L, g, index, g->members[index], handle + 1);
   lua_settop(L, handle - 1);

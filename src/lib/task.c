@@ -14,8 +14,11 @@ typedef struct task_handle {
   rt_call *call;      /* owns a reference; NULL when collected */
   int values;         /* user values there are */
   int count;          /* user values in use: body and arguments, or results */
-  bool packed;        /* more results than that: user value 1 is a table of 'count' */
+  bool packed;        /* more than that: user value 2 is a table of the arguments, later
+                       * user value 1 one of the results */
 } task_handle;
+
+enum { MOST = 65000 };  // values a userdata can carry, a little less
 
 static const char task_class = 't';  // the metatable's place in the registry
 
@@ -39,12 +42,16 @@ static void push_spawned(rt_call *c, lua_State *co) {
   rt_anchor_push(&c->run->engine->scheduler, co, c->handle);
   task_handle *h = lua_touserdata(co, -1);
   int count = h->count;
-  if (!lua_checkstack(co, count + 4)) count = 1;
+  if (!lua_checkstack(co, count + 6)) count = 1;
   int at = lua_gettop(co);
-  for (int i = 1; i <= count; i++) {
+  for (int i = 1; i <= (h->packed ? 2 : count); i++) {
     lua_getiuservalue(co, at, i);
     lua_pushnil(co);
     lua_setiuservalue(co, at, i);
+  }
+  if (h->packed) {
+    for (int i = 2; i <= count; i++) lua_rawgeti(co, at + 2, i - 1);
+    lua_remove(co, at + 2);
   }
   if (lua_type(co, at + 1) == LUA_TUSERDATA) {
     rt_node_push_body(co, at + 1);
@@ -141,15 +148,28 @@ static int spawn(lua_State *L) {
   if (!parent)
     rt_error_raise(L, "usage", "rt.spawn outside a run: start one with rt.run(node, ...)");
 
+  if (parent->over || parent->status != RT_RUNNING)
+    rt_error_raise(L, "usage", "rt.spawn by a finalizer: call %s has just ended",
+                   parent->node->name);
+
   int count = lua_gettop(L);
-  int values = count < 2 ? 2 : count;
+  bool packed = count > MOST;
+  int values = count < 2 || packed ? 2 : count;
   task_handle *h = lua_newuserdatauv(L, sizeof *h, values);
-  *h = (task_handle){.values = values, .count = count};
+  *h = (task_handle){.values = values, .count = count, .packed = packed};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &task_class);
   lua_setmetatable(L, -2);
-  for (int i = 1; i <= count; i++) {
+  for (int i = 1; i <= (packed ? 1 : count); i++) {
     lua_pushvalue(L, i);
     lua_setiuservalue(L, -2, i);
+  }
+  if (packed) {
+    lua_createtable(L, count - 1, 0);
+    for (int i = 2; i <= count; i++) {
+      lua_pushvalue(L, i);
+      lua_rawseti(L, -2, i - 1);
+    }
+    lua_setiuservalue(L, -2, 2);
   }
   lua_pushvalue(L, -1);
   int slot = rt_anchor_put(&e->scheduler, L);
