@@ -17,7 +17,7 @@ local root = here .. "../../"
 local bench = {
   here = here,                        -- the folder of this file
   build = root .. "build/bench/",     -- programs made for the bench
-  work = root .. "build/bench/work/", -- files it writes
+  work = root .. "build/bench/files/", -- files it writes
   program = root .. "build/railtracks",
 }
 
