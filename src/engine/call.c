@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "engine.h"
-#include "value.h"
 
 enum {
   SPARE = 256,         // ended calls kept for the next ones
@@ -122,212 +121,6 @@ uint64_t rt_call_identity(const rt_call *c) {
   return (uint64_t)c->run->number << 32 | c->seq;
 }
 
-/* ---- the record ---- */
-
-static int64_t epoch_now(const rt_call *c) {
-  return rt_scheduler_now(&c->run->engine->scheduler) + c->run->epoch;
-}
-
-enum { ROOM = 512 };  // bytes tried first for arguments or results in the record itself
-
-static const char no_memory_args[] = "[{\"$lua\":\"out of memory\"}]";
-
-/* The 'count' values at 'first' as a JSON list in the engine's scratch buffer. */
-static rt_text written(lua_State *L, rt_call *c, int first, int count) {
-  rt_engine *e = c->run->engine;
-  e->scratch.size = 0;
-  e->scratch.failed = false;
-  rt_value_write_list(L, first, count, &e->scratch, e->record_limit);
-  if (e->scratch.failed || e->scratch.size > UINT32_MAX / 2)
-    return (rt_text){no_memory_args, sizeof no_memory_args - 1};
-  return (rt_text){e->scratch.data, e->scratch.size};
-}
-
-void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count) {
-  bool mutable = false;
-  for (int i = 0; i < count && !mutable; i++) mutable = lua_istable(L, first + i);
-  if (!mutable || c->node->unrecorded || !rt_call_rare_of(c)) return;
-  rt_text args = written(L, c, first, count);
-  c->rare->args = malloc(args.size);
-  if (!c->rare->args) return;
-  memcpy(c->rare->args, args.data, args.size);
-  c->rare->args_size = (uint32_t)args.size;
-}
-
-static void record_begin(lua_State *L, rt_call *c, int first, int count, bool starts) {
-  rt_engine *e = c->run->engine;
-  rt_journal_call record = {
-      .run = c->run->number, .seq = c->seq, .ordinal = c->ordinal,
-      .parent = c->parent ? c->parent->seq : 0, .line = c->site.line,
-      .kind = (uint8_t)c->node->kind, .spawned = c->spawned + c->run->epoch,
-      .node = {c->node->name, c->node->name_size},
-      .file = rt_place_file(&e->places, c->site),
-  };
-  if (starts) record.started = c->instant ? record.spawned : epoch_now(c);
-  c->recorded = true;
-  c->run->calls++;
-
-  rt_text args = {0};
-  rt_buf room;
-  if (c->rare && c->rare->args) {
-    args = (rt_text){c->rare->args, c->rare->args_size};
-  } else if (!c->node->unrecorded) {
-    rt_journal_call_begin(e->journal, &record, ROOM, &room);
-    if (!room.failed) rt_value_write_list(L, first, count, &room, e->record_limit);
-    if (!room.failed) {
-      rt_journal_call_begun(e->journal, &room);
-      return;
-    }
-    args = written(L, c, first, count);
-  }
-  rt_journal_call_begin(e->journal, &record, args.size, &room);
-  rt_buf_add(&room, args.data, args.size);
-  if (!room.failed) rt_journal_call_begun(e->journal, &room);
-  else rt_journal_call_lost(e->journal);
-  if (c->rare) {
-    free(c->rare->args);
-    c->rare->args = NULL;
-  }
-}
-
-static void record_end(lua_State *L, rt_call *c, rt_status status, rt_text error) {
-  rt_engine *e = c->run->engine;
-  int64_t ended = epoch_now(c);
-  rt_text results = {0};
-  rt_buf room;
-  if (status == RT_DONE && !c->node->unrecorded) {
-    int count = lua_gettop(L) - 1;
-    rt_journal_call_end(e->journal, c->run->number, c->seq, status, ended, error, ROOM, &room);
-    if (!room.failed) rt_value_write_list(L, 2, count, &room, e->record_limit);
-    if (!room.failed) {
-      rt_journal_call_ended(e->journal, &room);
-      return;
-    }
-    results = written(L, c, 2, count);
-  }
-  rt_journal_call_end(e->journal, c->run->number, c->seq, status, ended, error, results.size,
-                      &room);
-  rt_buf_add(&room, results.data, results.size);
-  if (!room.failed) rt_journal_call_ended(e->journal, &room);
-  else rt_journal_call_lost(e->journal);
-}
-
-/* A call that the failure only passed through names the one it began in. */
-rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
-  rt_buf *out = &c->run->engine->text;
-  out->size = 0;
-  out->failed = false;
-  rt_buf_text(out, "{\"kind\":");
-  if (f && f->kind) rt_value_write_text(out, f->kind, strlen(f->kind));
-  else rt_buf_text(out, "null");
-  rt_buf_text(out, ",\"message\":");
-  if (f) rt_value_write_text(out, f->message, f->message_size);
-  else rt_buf_text(out, "\"not enough memory\"");
-  rt_buf_text(out, ",\"traceback\":");
-  if (!f) {
-    rt_buf_text(out, "null");
-  } else if (f->began_in == rt_call_identity(c)) {
-    rt_value_write_text(out, f->traceback, strlen(f->traceback));
-  } else {
-    rt_buf_text(out, "\"from call ");  // ids need no escapes
-    rt_buf_text(out, f->origin);
-    rt_buf_char(out, '"');
-  }
-  rt_buf_char(out, '}');
-  if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};
-  return (rt_text){out->data, out->size};
-}
-
-/* ---- cancelling ---- */
-
-rt_reason *rt_reason_new(const char *text, size_t size) {
-  rt_reason *reason = malloc(sizeof *reason + size + 1);
-  if (!reason) return NULL;
-  reason->refs = 1;
-  memcpy(reason->text, text, size);
-  reason->text[size] = '\0';
-  return reason;
-}
-
-void rt_reason_unref(rt_reason *reason) {
-  if (reason && --reason->refs == 0) free(reason);
-}
-
-static void cancel_one(rt_call *c, rt_reason *reason) {
-  rt_scheduler *s = &c->run->engine->scheduler;
-  if (!c->cancelled) {
-    c->cancelled = true;
-    if (reason && rt_call_rare_of(c)) {
-      reason->refs++;
-      c->rare->reason = reason;
-    }
-    // It has returned already and only waits for its children: it ends as cancelled.
-    if (c->over && c->outcome == RT_DONE) c->outcome = RT_CANCELLED;
-  }
-  if (c->task.kind == &rt_run_wait) {
-    rt_run *nested = c->task.wait.other.on;
-    if (nested->root) rt_call_cancel(nested->root, reason);
-  }
-  if (c->live == 0) rt_task_interrupt(s, &c->task);
-}
-
-bool rt_call_cancel(rt_call *c, rt_reason *reason) {
-  if (c->status != RT_RUNNING) return false;
-  for (rt_call *at = c;;) {
-    cancel_one(at, reason);
-    if (at->children) {
-      at = at->children;
-      continue;
-    }
-    while (at != c && !at->next) at = at->parent;
-    if (at == c) return true;
-    at = at->next;
-  }
-}
-
-static void cancel_children(rt_call *c, const char *why) {
-  if (!c->children) return;
-  rt_reason *reason = rt_reason_new(why, strlen(why));
-  for (rt_call *child = c->children; child; child = child->next)
-    rt_call_cancel(child, reason);
-  rt_reason_unref(reason);
-}
-
-/* Pushes the error that tells 'c' of its cancellation. */
-static void push_cancelled(lua_State *L, rt_call *c, const rt_wait_kind *waited) {
-  const char *why = c->rare && c->rare->reason ? c->rare->reason->text : "";
-  rt_buf text = {0};
-  rt_buf_text(&text, *why ? why : "no reason given");
-  if (waited) {
-    rt_buf_text(&text, ", while waiting for ");
-    if (waited->describe) waited->describe(&c->task, &text);
-    else rt_buf_text(&text, waited->name);
-  }
-  rt_buf_char(&text, '\0');
-  rt_error_push(L, "cancelled", "%s", text.failed ? why : text.data);
-  rt_buf_free(&text);
-  if (*why) {
-    lua_pushstring(L, why);
-    lua_setfield(L, -2, "reason");
-  }
-  rt_buf id = {0};
-  rt_call_id(c, &id);
-  lua_pushlstring(L, id.failed ? "" : id.data, id.failed ? 0 : id.size);
-  rt_buf_free(&id);
-  lua_setfield(L, -2, "call");
-  lua_pushlstring(L, c->node->name, c->node->name_size);
-  lua_setfield(L, -2, "node");
-}
-
-_Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c) {
-  const rt_wait_kind *waited = c->task.kind;
-  c->task.kind = NULL;
-  c->delivered = true;
-  push_cancelled(L, c, waited);
-  lua_error(L);
-  __builtin_unreachable();
-}
-
 static int interrupted(lua_State *L, rt_task *task) {
   rt_call_raise_cancelled(L, rt_call_of(task));
 }
@@ -397,7 +190,7 @@ static int make_failure(lua_State *L) {
     lua_replace(L, 2);
     rt_call_note_failure(L, c, 2);
   } else if (c->outcome == RT_CANCELLED && !c->unwound) {
-    push_cancelled(L, c, c->over ? &children_wait : NULL);
+    rt_call_push_cancelled(L, c, c->over ? &children_wait : NULL);
     lua_replace(L, 2);
     rt_call_note_failure(L, c, 2);
   } else if (!c->unwound) {
@@ -439,7 +232,7 @@ static void conclude(lua_State *L, rt_call *c) {
   if (c->recorded) {
     rt_text error = {0};
     if (c->outcome != RT_DONE) error = rt_call_written_error(c, rt_failure_at(L, 3));
-    record_end(L, c, (rt_status)c->outcome, error);
+    rt_call_record_end(L, c, (rt_status)c->outcome, error);
   }
   c->status = c->outcome;
 }
@@ -450,7 +243,7 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
     c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
-    cancel_children(c, "the call that started it has failed");
+    rt_call_cancel_children(c, "the call that started it has failed");
   } else if (c->cancelled && c->live) {
     c->outcome = RT_CANCELLED;
   }
@@ -462,7 +255,7 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
  * failed body. */
 static bool enter_body(lua_State *L, rt_call *c) {
   int count = lua_gettop(L) - 2;
-  if (!c->unrun) record_begin(L, c, 3, count, !c->cancelled);
+  if (!c->unrun) rt_call_record_begin(L, c, 3, count, !c->cancelled);
   if (c->cancelled) {
     c->outcome = RT_CANCELLED;
     return false;
@@ -593,7 +386,7 @@ static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
 
   c->status = c->outcome = RT_FAILED;
   if (c->recorded)
-    record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
+    rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
   lua_pushcfunction(L, deliver_crash);
   lua_pushlightuserdata(L, c);
   if (co && lua_gettop(co) > 0) lua_xmove(co, L, 1);

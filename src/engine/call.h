@@ -128,6 +128,20 @@ void rt_call_id(const rt_call *c, rt_buf *out);
  * has not begun does not begin. Runs no Lua. False if the call has ended already. */
 bool rt_call_cancel(rt_call *c, rt_reason *reason);
 
+/* The same for all children of 'c', for the reason 'why'. */
+void rt_call_cancel_children(rt_call *c, const char *why);
+
+/* Pushes the error that tells 'c' of its cancellation, while it waited for 'waited' (NULL:
+ * for nothing). */
+void rt_call_push_cancelled(lua_State *L, rt_call *c, const rt_wait_kind *waited);
+
+/* Writes down that the call begins, with the 'count' arguments at 'first'; it is queued only
+ * unless it 'starts'. */
+void rt_call_record_begin(lua_State *L, rt_call *c, int first, int count, bool starts);
+
+/* Writes down how it ended: with the results from index 2 of L on, or the error. */
+void rt_call_record_end(lua_State *L, rt_call *c, rt_status status, rt_text error);
+
 /* One reference to a reason of that text; NULL when out of memory. */
 rt_reason *rt_reason_new(const char *text, size_t size);
 void rt_reason_unref(rt_reason *reason);
