@@ -346,9 +346,10 @@ int rt_call_nest(lua_State *L, rt_call *c, const rt_wait_kind *kind) {
   c->nested = true;
   c->depth = (uint8_t)(parent->depth + 1);
   c->task.co = L;
-  c->task.slot = parent->task.slot;
+  c->task.base = parent->task.base;
   c->task.started = true;
   parent->task.kind = kind;
+  parent->task.wait.other.co = L;
   c->run->engine->scheduler.current = &c->task;
 
   lua_pushcfunction(L, rt_call_on_error);
@@ -409,7 +410,7 @@ rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what) {
   rt_call *c = rt_call_current(e);
   if (!c)
     rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
-  if (L != c->task.co)
+  if (L != rt_task_base(&e->scheduler, &c->task))
     rt_error_raise(L, "usage", "%s cannot wait inside a coroutine of one's own yet", what);
   if (!lua_isyieldable(L))
     rt_error_raise(L, "usage", "%s cannot wait here: a C function that Lua cannot leave "

@@ -167,6 +167,10 @@ void rt_call_push_traceback(lua_State *L, rt_call *c, int index);
 /* Raises the cancellation of the running call. */
 _Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c);
 
+/* Raises the error at the top of L in the running call 'c'; no pcall that was entered
+ * before stops it. */
+_Noreturn void rt_call_raise_through(lua_State *L, rt_call *c);
+
 /* The message handler at the bottom of every task: notes the failure of the running call
  * (where it began, the frames of all calls above it) and returns the error unchanged. */
 int rt_call_on_error(lua_State *L);

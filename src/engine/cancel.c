@@ -90,3 +90,9 @@ _Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c) {
   lua_error(L);
   __builtin_unreachable();
 }
+
+_Noreturn void rt_call_raise_through(lua_State *L, rt_call *c) {
+  (void)c;
+  lua_error(L);
+  __builtin_unreachable();
+}

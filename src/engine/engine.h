@@ -39,7 +39,7 @@ enum { RT_RECORD_LIMIT = 64 * 1024 };
 
 /* The engine of a coroutine that runs a task of its. */
 static inline rt_engine *rt_engine_of(lua_State *L) {
-  return *(rt_engine **)lua_getextraspace(L);
+  return (rt_engine *)rt_scheduler_of(L);
 }
 
 /* Opens an engine in L's state, at most once per state: pushes the userdata that owns it.

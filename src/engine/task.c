@@ -119,33 +119,78 @@ static void fire_due(rt_scheduler *s) {
 static int new_coroutine(lua_State *L) {
   rt_scheduler *s = lua_touserdata(L, 1);
   rt_coroutine *made = lua_touserdata(L, 2);
-  made->co = lua_newthread(L);
+  lua_State *co = lua_newthread(L);
   made->slot = rt_anchor_put(s, L);
+  made->co = co;
   // A thread made before the engine opened has another word here; ours never do.
-  memcpy(lua_getextraspace(made->co), lua_getextraspace(s->own), LUA_EXTRASPACE);
+  rt_coroutine_set(co, s, true);
   return 0;
 }
 
-static rt_coroutine take_coroutine(rt_scheduler *s) {
-  rt_coroutine taken = {0};
-  if (s->idle_count) return s->idle[--s->idle_count];
-
-  lua_State *L = s->own;
-  lua_pushcfunction(L, new_coroutine);
-  lua_pushlightuserdata(L, s);
-  lua_pushlightuserdata(L, &taken);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-    lua_pop(L, 1);
-    taken.co = NULL;
+/* A place in the table of coroutines, from 1; 0 when out of memory. */
+static uint32_t take_place(rt_scheduler *s) {
+  uint32_t at = s->free;
+  if (at) {
+    s->free = s->coroutines[at - 1].next;
+    return at;
   }
-  return taken;
+  if (s->coroutine_count == s->coroutine_capacity) {
+    uint32_t capacity = s->coroutine_capacity ? s->coroutine_capacity * 2 : 64;
+    rt_coroutine *grown = realloc(s->coroutines, capacity * sizeof *grown);
+    if (!grown) return 0;
+    s->coroutines = grown;
+    s->coroutine_capacity = capacity;
+  }
+  return ++s->coroutine_count;
 }
 
-static void give_coroutine(rt_scheduler *s, rt_coroutine given) {
-  lua_settop(given.co, 0);
-  if (lua_gethook(given.co)) lua_sethook(given.co, NULL, 0, 0);
-  if (s->idle_count < POOL) s->idle[s->idle_count++] = given;
-  else rt_anchor_drop(s, given.slot);
+static void leave_place(rt_scheduler *s, uint32_t at) {
+  s->coroutines[at - 1] = (rt_coroutine){.next = s->free};
+  s->free = at;
+}
+
+/* Gives the task a coroutine. False when out of memory. */
+static bool take_coroutine(rt_scheduler *s, rt_task *task) {
+  uint32_t at = s->idle;
+  if (at) {
+    s->idle = s->coroutines[at - 1].next;
+    s->idle_count--;
+  } else {
+    at = take_place(s);
+    if (!at) return false;
+    rt_coroutine made = {0};
+    lua_State *L = s->own;
+    lua_pushcfunction(L, new_coroutine);
+    lua_pushlightuserdata(L, s);
+    lua_pushlightuserdata(L, &made);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+      lua_pop(L, 1);
+      leave_place(s, at);
+      return false;
+    }
+    s->coroutines[at - 1] = made;
+  }
+  task->base = at - 1;
+  task->co = s->coroutines[at - 1].co;
+  return true;
+}
+
+static void drop_coroutine(rt_scheduler *s, uint32_t base) {
+  rt_anchor_drop(s, s->coroutines[base].slot);
+  leave_place(s, base + 1);
+}
+
+static void give_coroutine(rt_scheduler *s, uint32_t base) {
+  lua_State *co = s->coroutines[base].co;
+  lua_settop(co, 0);
+  if (lua_gethook(co)) lua_sethook(co, NULL, 0, 0);
+  if (s->idle_count == POOL) {
+    drop_coroutine(s, base);
+    return;
+  }
+  s->coroutines[base].next = s->idle;
+  s->idle = base + 1;
+  s->idle_count++;
 }
 
 /* ---- running ---- */
@@ -171,7 +216,7 @@ static int resumed(lua_State *L, int status, lua_KContext context) {
   const rt_wait_kind *kind = task->kind;
   (void)status;
   if (task->interrupted) {
-    rt_scheduler *s = *(rt_scheduler **)lua_getextraspace(L);
+    rt_scheduler *s = rt_scheduler_of(L);
     task->interrupted = false;
     s->class->interrupt(L, task);
   }
@@ -197,22 +242,22 @@ static void run_task(rt_scheduler *s, rt_task *task) {
   int results;
   if (!task->started) {
     task->started = true;
-    rt_coroutine taken = take_coroutine(s);
-    if (!taken.co) {
+    if (!take_coroutine(s, task)) {
       s->class->crashed(s, task, NULL);
       return;
     }
-    task->co = taken.co;
-    task->slot = taken.slot;
     lua_pushcfunction(task->co, s->class->main);
   }
-  rt_coroutine on = {task->co, task->slot};
+  uint32_t base = task->base;
+  lua_State *co = s->coroutines[base].co;
   s->current = task;
-  int status = lua_resume(on.co, s->from, 0, &results);
+  s->active = co;
+  s->turn++;
+  int status = lua_resume(co, s->from, 0, &results);
   while (status == LUA_YIELD && !s->current->kind) {
-    lua_pop(on.co, results);
-    lua_sethook(on.co, refuse_yield, LUA_MASKRET, 0);
-    status = lua_resume(on.co, s->from, 0, &results);
+    lua_pop(co, results);
+    lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
+    status = lua_resume(co, s->from, 0, &results);
   }
   if (s->hooked) {
     lua_sethook(s->hooked, NULL, 0, 0);
@@ -221,12 +266,13 @@ static void run_task(rt_scheduler *s, rt_task *task) {
   // The coroutine may have passed from the task it was resumed for to others.
   task = s->current;
   s->current = NULL;
+  s->active = NULL;
   if (status == LUA_YIELD) return;
   if (status == LUA_OK) {
-    give_coroutine(s, on);
+    give_coroutine(s, base);
   } else {
-    s->class->crashed(s, task, on.co);
-    rt_anchor_drop(s, on.slot);
+    s->class->crashed(s, task, co);
+    drop_coroutine(s, base);
   }
 }
 
@@ -243,15 +289,15 @@ rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
   if (!next || next->started || *s->done || s->hooked || --s->turns <= 0) return NULL;
   take_ready(s);
   next->started = true;
-  next->co = task->co;
-  next->slot = task->slot;
+  next->base = task->base;
+  next->co = rt_task_base(s, next);
   s->current = next;
   return next;
 }
 
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook) {
-  if (!s->current || !s->current->co) return;
-  s->hooked = s->current->co;
+  if (!s->active) return;
+  s->hooked = s->active;
   lua_sethook(s->hooked, hook, LUA_MASKCOUNT, 1);
 }
 
@@ -349,11 +395,6 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
     return -1;
   }
   uv_unref((uv_handle_t *)&s->poke);  // only wakes; keeps nothing alive
-  s->idle = malloc(POOL * sizeof *s->idle);
-  if (!s->idle) {
-    *why = "not enough memory";
-    return -1;
-  }
 
   lua_createtable(L, 64, 0);
   lua_pushvalue(L, -1);
@@ -363,7 +404,7 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
   lua_xmove(L, s->vault, 1);
   rt_anchor_put(s, L);
   s->own = lua_newthread(L);
-  *(rt_scheduler **)lua_getextraspace(s->own) = s;
+  rt_coroutine_set(s->own, s, false);
   rt_anchor_put(s, L);
   return 0;
 }
@@ -375,7 +416,7 @@ void rt_scheduler_close(rt_scheduler *s) {
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
   }
-  free(s->idle);
+  free(s->coroutines);
   free(s->free_slots);
   free(s->heap);
   *s = (rt_scheduler){0};

@@ -48,7 +48,7 @@ typedef struct rt_wait_kind {
 
 struct rt_task {
   rt_task *next;             /* in the ready queue */
-  lua_State *co;             /* NULL until it first runs */
+  lua_State *co;             /* where its call stands; NULL until it first runs */
   const rt_wait_kind *kind;  /* what it waits for; NULL while it runs or is queued */
   union {
     rt_timer timer;          /* sleep */
@@ -56,9 +56,11 @@ struct rt_task {
       void *on;              /* the call, group, map ... it waits for */
       int count;             /* values pushed on its stack for finish */
       int status;            /* how what it waited for has ended */
+      lua_State *co;         /* on whose stack the C function that waits stands */
     } other;
   } wait;
-  int slot;                  /* keeps the coroutine from the collector */
+  uint32_t base;             /* which of the scheduler's coroutines is resumed for it: 'co',
+                              * or what has resumed 'co', directly or through others */
   bool started;
   bool ready;                /* stands in the ready queue */
   bool interrupted;          /* the wait did not complete; the task must unwind */
@@ -79,8 +81,9 @@ typedef struct rt_task_class {
 } rt_task_class;
 
 typedef struct rt_coroutine {
-  lua_State *co;
-  int slot;
+  lua_State *co;        /* NULL: the place is free */
+  int slot;             /* keeps it from the collector */
+  uint32_t next;        /* the next one in the pool, or the next free place; from 1 */
 } rt_coroutine;
 
 typedef struct rt_timer_entry {
@@ -94,14 +97,20 @@ struct rt_scheduler {
   lua_State *own;       /* a Lua thread to work on when no task runs */
   lua_State *vault;     /* a Lua thread that runs nothing; index 1 is the anchors */
   rt_task *current;     /* the running task */
+  lua_State *active;    /* the coroutine that runs: the task's, or one that it has resumed */
+  lua_State *stuck;     /* the outermost one it stands in that cannot be left; NULL: all can */
+  uint32_t turn;        /* counts the times a coroutine of the pool was resumed */
   const bool *done;     /* ends the loop */
   int64_t slice_end;    /* when I/O is to be looked at; 0 until somebody looks */
   int turns;            /* tasks until the clock is looked at */
   lua_State *volatile hooked;  /* a hook is set on it that ends with its turn */
   rt_task *first;       /* the ready queue */
   rt_task **last;
-  rt_coroutine *idle;   /* the pool */
-  size_t idle_count;
+  rt_coroutine *coroutines;  /* those that tasks run on, and the pool */
+  uint32_t coroutine_count, coroutine_capacity;
+  uint32_t idle;        /* the pool: coroutines that wait for the next task; from 1 */
+  uint32_t free;        /* free places, likewise */
+  uint32_t idle_count;
   int *free_slots;      /* of the anchors */
   size_t free_count, free_capacity;
   int slots;            /* how many slots there are */
@@ -126,6 +135,11 @@ void rt_scheduler_close(rt_scheduler *s);
 /* The monotonic clock all times of a run come from, in nanoseconds. */
 int64_t rt_scheduler_now(const rt_scheduler *s);
 
+/* The coroutine of the pool that is resumed for the task. */
+static inline lua_State *rt_task_base(const rt_scheduler *s, const rt_task *task) {
+  return s->coroutines[task->base].co;
+}
+
 /* Runs ready tasks, timers and I/O until *done, called from Lua thread 'from'. Returns
  * false when nothing is left that could ever run. */
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
@@ -133,6 +147,24 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
 /* Sets a hook on the running coroutine, if any, for every instruction until it gives way.
  * From a signal handler of the loop's own thread. */
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);
+
+/* ---- what stands in a coroutine's extra space: its scheduler, and a mark ---- */
+
+/* A coroutine is marked while nobody but the scheduler may resume it: one of the pool
+ * always, another one while a task waits inside it. */
+enum { RT_COROUTINE_MARK = 1 };
+
+static inline rt_scheduler *rt_scheduler_of(lua_State *L) {
+  return (rt_scheduler *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)RT_COROUTINE_MARK);
+}
+
+static inline void rt_coroutine_set(lua_State *co, rt_scheduler *s, bool marked) {
+  *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)s | (marked ? RT_COROUTINE_MARK : 0);
+}
+
+static inline bool rt_coroutine_marked(lua_State *co) {
+  return *(uintptr_t *)lua_getextraspace(co) & RT_COROUTINE_MARK;
+}
 
 /* ---- tasks ---- */
 

@@ -27,7 +27,7 @@ static const char node_class = 'c';  // the nodes' metatable's place in the regi
 /* ---- rt.call(node, ...) ---- */
 
 static void push_called(rt_call *c, lua_State *co) {
-  lua_State *from = c->parent->task.co;
+  lua_State *from = c->parent->task.wait.other.co;
   int count = lua_gettop(from);
   if (!lua_checkstack(from, count + 1) || !lua_checkstack(co, count + 4)) count = 1;
   rt_node_push_body(from, 1);
@@ -37,7 +37,7 @@ static void push_called(rt_call *c, lua_State *co) {
 
 static void deliver_called(lua_State *L, rt_call *c, int first) {
   rt_call *p = c->parent;
-  lua_State *to = p->task.co;
+  lua_State *to = p->task.wait.other.co;
   int count = lua_gettop(L) - first + 1;
   if (!lua_checkstack(to, count + 4)) luaL_error(L, "not enough memory for %d results", count);
   lua_xmove(L, to, count);
@@ -77,6 +77,7 @@ static int call(lua_State *L) {
   c->site = rt_place_here(&e->places, L);
   if (rt_call_may_nest(c)) return rt_call_nest(L, c, &call_wait);
   c->instant = !e->scheduler.first;
+  parent->task.wait.other.co = L;
   rt_task_queue(&e->scheduler, &c->task);
   if (!c->instant) rt_call_keep_args(L, c, 2, lua_gettop(L) - 1);
   return rt_task_wait(L, &parent->task, &call_wait);

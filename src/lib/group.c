@@ -84,13 +84,13 @@ static void cancel_others(rt_group *g, const rt_call *failed) {
 
 /* Moves the top of L into the results, at 'index' counted from 0. */
 static void put_result(lua_State *L, rt_group *g, uint32_t index) {
-  lua_State *to = g->waiter->task.co;
+  lua_State *to = g->waiter->task.wait.other.co;
   if (L != to) lua_xmove(L, to, 1);
   lua_rawseti(to, g->results, (lua_Integer)index + 1);
 }
 
 void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, int first) {
-  if (!lua_checkstack(g->waiter->task.co, 2)) luaL_error(L, "not enough memory");
+  if (!lua_checkstack(g->waiter->task.wait.other.co, 2)) luaL_error(L, "not enough memory");
   g->kind->store(L, g, index, member, first);
   // A waiter that was cancelled meanwhile is interrupted when all its children have ended.
   rt_call *c = g->waiter;
@@ -225,6 +225,8 @@ static void take_ended(lua_State *L, rt_group *g, uint32_t index) {
 /* Takes what has ended already, the earliest failure first, then joins the others and
  * waits for them. Nothing raises once the first has been joined. */
 static int wait_for_group(lua_State *L, rt_group *g) {
+  g->waiter->task.wait.other.on = g;
+  g->waiter->task.wait.other.co = L;
   uint32_t failed = g->count;
   for (uint32_t i = 0; i < g->count; i++) {
     const rt_call *c = g->members[i];
@@ -245,7 +247,6 @@ static int wait_for_group(lua_State *L, rt_group *g) {
     }
     g->pending++;
   }
-  g->waiter->task.wait.other.on = g;
   if (g->pending) return rt_task_wait(L, &g->waiter->task, &group_wait);
   return group_finish(L, &g->waiter->task);
 }
@@ -350,6 +351,7 @@ static int await(lua_State *L) {
   if (!join_group(g, 0)) luaL_error(L, "not enough memory");
   g->pending = 1;
   waiter->task.wait.other.on = g;
+  waiter->task.wait.other.co = L;
   return rt_task_wait(L, &waiter->task, &await_wait);
 }
 

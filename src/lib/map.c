@@ -54,7 +54,7 @@ static void feed(rt_map *m, bool idle) {
 
 static void push_item(rt_call *c, lua_State *co) {
   rt_map *m = c->owner;
-  lua_State *from = m->waiter->task.co;
+  lua_State *from = m->waiter->task.wait.other.co;
   m->waking = false;
   if (stopped(m)) c->unrun = c->cancelled = true;
   if (!lua_checkstack(from, 2)) {
@@ -68,7 +68,7 @@ static void push_item(rt_call *c, lua_State *co) {
 }
 
 static void put_result(lua_State *L, rt_map *m, uint32_t index) {
-  lua_State *to = m->waiter->task.co;
+  lua_State *to = m->waiter->task.wait.other.co;
   lua_xmove(L, to, 1);
   lua_rawseti(to, RESULTS, (lua_Integer)index + 1);
 }
@@ -87,7 +87,7 @@ static void stop_others(rt_map *m, const rt_call *failed) {
 
 static void store(lua_State *L, rt_map *m, rt_call *c, int first) {
   bool ok = c->status == RT_DONE;
-  if (!lua_checkstack(m->waiter->task.co, 2)) luaL_error(L, "not enough memory");
+  if (!lua_checkstack(m->waiter->task.wait.other.co, 2)) luaL_error(L, "not enough memory");
   if (m->settle) {
     lua_createtable(L, 0, 2);
     lua_pushboolean(L, ok);
@@ -226,6 +226,7 @@ static int map(lua_State *L) {
   };
   waiter->made += count;
   waiter->task.wait.other.on = m;
+  waiter->task.wait.other.co = L;
   if (count == 0) return map_finish(L, &waiter->task);
   feed(m, true);
   if (!m->live) luaL_error(L, "not enough memory");
