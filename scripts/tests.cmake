@@ -28,14 +28,14 @@ file(GLOB specs CONFIGURE_DEPENDS spec/*_spec.lua)
 foreach(file ${specs})
   get_filename_component(name ${file} NAME_WE)
   add_test(NAME ${name}
-           COMMAND ${spec_lua} ${BUSTED} --helper=spec/helper.lua --output=plainTerminal ${file}
+           COMMAND ${spec_lua} ${BUSTED} --output=plainTerminal ${file}
            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT
     "LUA_CPATH=${CMAKE_BINARY_DIR}/lua/?.so\;\;;RAILTRACKS_JOURNAL=none;RT_LUA=${spec_lua};RT_PROGRAM=$<TARGET_FILE:railtracks>;RT_BUILD=${CMAKE_BINARY_DIR}")
 endforeach()
 
 # What has threads in it is run with ThreadSanitizer too.
-foreach(name c/stream_test c/journal_test journal_spec)
+foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec)
   if(TEST ${name})
     set_property(TEST ${name} PROPERTY LABELS thread)
   endif()

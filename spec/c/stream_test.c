@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "dice.h"
 #include "stream.h"
 
 enum { CHUNK = 256 * 1024, LIMIT = 2 * 1024 * 1024, PATIENCE = 1000000 };
@@ -107,12 +108,6 @@ static void put(rt_stream *s, uint64_t number, uint32_t length) {
   it->length = length;
   for (uint32_t i = 0; i < length; i++) it->bytes[i] = (unsigned char)(number + i);
   rt_stream_publish(s, it);
-}
-
-/* Always the same row of numbers. */
-static uint32_t dice(uint32_t *state) {
-  *state = *state * 1664525 + 1013904223;
-  return *state >> 8;
 }
 
 static void hands_over_every_record_once_and_in_order(void **state) {
