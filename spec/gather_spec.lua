@@ -1,7 +1,7 @@
 local rt = require "railtracks"
+local helper = require "spec.helper"
 
---- rt.run of `fn` in which every assertion may be made.
-local function in_run(fn) return function() rt.run(fn) end end
+local in_run, sleeper = helper.in_run, helper.sleeper
 
 --- Gives way `turns` times, then returns the rest.
 local function later(turns, ...)
@@ -13,8 +13,6 @@ local function fail_later(turns, value)
   later(turns)
   error(value, 0)
 end
-
-local function sleeper() rt.sleep(3600) end
 
 for _, name in ipairs { "gather", "settle" } do
   local wait = rt[name]

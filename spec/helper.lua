@@ -1,9 +1,39 @@
---- What the specs share: temporary folders, running the program, short waits.
+--- What the specs share: tests inside a run, nodes that many want, temporary folders, running
+-- the program, short waits, reading what was recorded.
+
+local busted = require "busted"
+local rt = require "railtracks"
 
 local helper = {}
 
 helper.program = os.getenv "RT_PROGRAM" or "build/railtracks"
 helper.build = os.getenv "RT_BUILD" or "build"
+
+--- The body of a test as a run, in which every assertion may be made:
+--- `it("...", in_run(function() ... end))`.
+function helper.in_run(fn) return function() rt.run(fn) end end
+
+--- Gives way once, then returns what it was given.
+function helper.sleepy(...)
+  rt.sleep(0)
+  return ...
+end
+
+--- Sleeps until it is cancelled.
+function helper.sleeper() rt.sleep(3600) end
+
+--- A function that raises `value`.
+function helper.fail_with(value)
+  return function() error(value, 0) end
+end
+
+--- The error of kind usage that `fn(...)` has to raise, as text.
+function helper.refusal(fn, ...)
+  local ok, err = pcall(fn, ...)
+  busted.assert.is_false(ok)
+  busted.assert.equal("usage", rt.kind(err))
+  return tostring(err)
+end
 
 --- A text as one word of the shell.
 function helper.quote(text)
@@ -25,6 +55,17 @@ end
 function helper.temporary()
   local path = helper.folder()
   return setmetatable({ path = path }, { __close = function() helper.remove(path) end })
+end
+
+--- Gives each test of the `describe` it stands in a new folder, which goes when the test is
+--- over: `use(folder, journal)` is told its path and that of a journal to be made there.
+function helper.each_in_folder(use)
+  local folder
+  busted.before_each(function()
+    folder = helper.folder()
+    use(folder, folder .. "/journal.db")
+  end)
+  busted.after_each(function() helper.remove(folder) end)
 end
 
 function helper.read(path)
@@ -166,6 +207,24 @@ function helper.recorded(journal, run)
   local found = json.decode(text)
   found.text, found.by_id = text, {}
   for _, call in ipairs(found.calls) do found.by_id[call.id] = call end
+  return found
+end
+
+--- Runs a text as `script.lua` in a folder, with its journal there, and returns what was
+--- recorded of it, as `helper.recorded` does, with what it wrote in `output` and `said`.
+--- `options` are further words for `railtracks run`; `options.status` is the exit status
+--- that it must have, 0 unless given.
+function helper.record(folder, text, options)
+  options = options or {}
+  local journal = folder .. "/journal.db"
+  helper.write(folder .. "/script.lua", "local rt = require 'railtracks'; " .. text)
+  local words = { "run", "--journal", journal }
+  table.move(options, 1, #options, #words + 1, words)
+  words[#words + 1] = "script.lua"
+  local output, said, status = helper.run(words, { cd = folder })
+  busted.assert.equal(options.status or 0, status, said)
+  local found = helper.recorded(journal, "@1")
+  found.output, found.said = output, said
   return found
 end
 

@@ -1,13 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
---- rt.run of `fn` in which every assertion may be made.
-local function in_run(fn) return function() rt.run(fn) end end
-
-local function sleepy(...)
-  rt.sleep(0)
-  return ...
-end
+local in_run, sleepy = helper.in_run, helper.sleepy
 
 local function numbers(count)
   local list = {}
@@ -229,12 +223,7 @@ describe("rt.map's limit", function()
 end)
 
 describe("rt.map refuses", function()
-  local function refusal(...)
-    local ok, err = pcall(rt.map, ...)
-    assert.is_false(ok)
-    assert.equal("usage", rt.kind(err))
-    return tostring(err)
-  end
+  local function refusal(...) return helper.refusal(rt.map, ...) end
 
   it("a list that is no table", in_run(function()
     assert.matches("string", refusal(sleepy, "list"), 1, true)

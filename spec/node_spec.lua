@@ -1,15 +1,9 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local function nothing() end
+local refusal = helper.refusal
 
---- The error of kind usage that `fn` raises, as text.
-local function refusal(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("usage", rt.kind(err))
-  return tostring(err)
-end
+local function nothing() end
 
 --- What rt.call(node, ...) raises inside a run.
 local function refused_call(node, ...)
@@ -423,13 +417,8 @@ describe("what is no node", function()
 end)
 
 describe("record = 'none'", function()
-  local folder, journal
-
-  before_each(function()
-    folder = helper.folder()
-    journal = folder .. "/journal.db"
-  end)
-  after_each(function() helper.remove(folder) end)
+  local journal
+  helper.each_in_folder(function(_, path) journal = path end)
 
   local function calls_of(code)
     local _, said = helper.run { "run", "--journal", journal, "-e", code }
