@@ -104,7 +104,6 @@ describe("where Lua cannot wait, a call", function()
     ["a string.gsub callback"] = function(call) string.gsub("abc", ".", call) end,
     ["a __tostring"] = function(call) tostring(setmetatable({}, { __tostring = call })) end,
     ["load's reader"] = function(call) error(select(2, load(call)), 0) end,
-    ["a coroutine.wrap"] = function(call) coroutine.wrap(call)() end,
     ["require"] = function(call)
       package.preload["a module that waits"] = call
       finally(function() package.preload["a module that waits"] = nil end)

@@ -9,15 +9,20 @@ local rt = {
   array = core.array,
   call = core.call,
   current = core.current,
+  fatal = core.fatal,
   gather = core.gather,
   kind = core.kind,
   map = core.map,
   nodes = {},
   now = core.now,
+  raw = core.raw,
   run = core.run,
+  scope = core.scope,
   settle = core.settle,
+  shield = core.shield,
   sleep = core.sleep,
   spawn = core.spawn,
+  timeout = core.timeout,
   traceback = core.traceback,
   version = core.version,
 }
@@ -119,6 +124,12 @@ setmetatable(rt, {
     return rt.json
   end,
 })
+
+-- Lua's own functions that would keep a cancellation, or could not wait ------------------
+
+pcall, xpcall = core.pcall, core.xpcall -- luacheck: ignore 121
+for name, fn in pairs(core.coroutine) do coroutine[name] = fn end -- luacheck: ignore 122
+debug.traceback = core.traceback_of -- luacheck: ignore 122
 
 -- Leaving -------------------------------------------------------------------------------
 

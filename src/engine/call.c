@@ -3,7 +3,10 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "deadline.h"
 #include "engine.h"
+#include "log.h"
+#include "protect.h"
 
 enum {
   SPARE = 256,         // ended calls kept for the next ones
@@ -12,6 +15,13 @@ enum {
 };
 
 /* ---- making and freeing ---- */
+
+static void unlink_sibling(rt_call **list, rt_call *c) {
+  if (c->previous) c->previous->next = c->next;
+  else *list = c->next;
+  if (c->next) c->next->previous = c->previous;
+  c->next = c->previous = NULL;
+}
 
 rt_call_rare *rt_call_rare_of(rt_call *c) {
   if (!c->rare) c->rare = calloc(1, sizeof *c->rare);
@@ -39,8 +49,11 @@ static bool measure_id(rt_call *c) {
 
 static void free_call(rt_engine *e, rt_call *c) {
   if (c->rare) {
+    rt_call_end_timers(c);
     free(c->rare->args);
+    rt_buf_free(&c->rare->second);
     rt_reason_unref(c->rare->reason);
+    rt_anchor_drop(&e->scheduler, c->rare->told);
     rt_anchor_drop(&e->scheduler, c->rare->received);
     rt_anchor_drop(&e->scheduler, c->rare->failure);
     free(c->rare);
@@ -94,9 +107,18 @@ rt_call *rt_call_new(rt_run *run, rt_call *parent, rt_node *node, const rt_use *
     if (c->next) c->next->previous = c;
     parent->children = c;
     parent->live++;
-    if (parent->cancelled) rt_call_cancel(c, parent->rare ? parent->rare->reason : NULL);
+    c->shielded = parent->delivered && !parent->cut;  // cleanup: bounded by its grace
+    if (parent->cancelled && !c->shielded)
+      rt_call_cancel(c, parent->rare ? parent->rare->reason : NULL);
   }
   return c;
+}
+
+void rt_call_drop(rt_call *c) {
+  c->status = RT_FAILED;
+  unlink_sibling(&c->parent->children, c);
+  c->parent->live--;
+  rt_call_unref(c);
 }
 
 void rt_call_id(const rt_call *c, rt_buf *out) {
@@ -127,13 +149,6 @@ static int interrupted(lua_State *L, rt_task *task) {
 
 /* ---- children and their failures ---- */
 
-static void unlink_sibling(rt_call **list, rt_call *c) {
-  if (c->previous) c->previous->next = c->next;
-  else *list = c->next;
-  if (c->next) c->next->previous = c->previous;
-  c->next = c->previous = NULL;
-}
-
 void rt_call_observe(rt_call *c) {
   c->observed = true;
   if (!c->failing) return;
@@ -162,9 +177,14 @@ static void end_of_child(rt_call *c) {
   unlink_sibling(&p->children, c);
   p->live--;
   if (c->handle && c->status == RT_FAILED && !c->observed) keep_failure(c);
-  if (p->live || p->task.ready || !p->task.kind) return;
+  if (p->task.ready || !p->task.kind) return;
+  if (p->task.kind->over && !rt_call_unwinds(p) && p->task.kind->over(&p->task)) {
+    rt_task_wake(s, &p->task);
+    return;
+  }
+  if (p->live) return;
   if (p->over) rt_task_wake(s, &p->task);
-  else if (p->cancelled) rt_task_interrupt(s, &p->task);
+  else if (rt_call_unwinds(p)) rt_task_interrupt(s, &p->task);
 }
 
 /* ---- one call, from its beginning to its end ----
@@ -179,31 +199,79 @@ static int after_children(lua_State *L, rt_task *task);
 
 static const rt_wait_kind children_wait = {.name = "its children", .finish = after_children};
 
+/* What cleanup has raised while 'c' was unwound does not replace the reason for it. */
+static void add_cleanup_error(lua_State *L, rt_call *c, int index) {
+  size_t size;
+  const char *message = luaL_tolstring(L, index, &size);
+  char room[RT_ID_ROOM];
+  rt_buf id = {.data = room, .capacity = sizeof room, .fixed = true};
+  rt_call_id(c, &id);
+  rt_log(RT_LOG_WARNING, "call %.*s (%s) was cancelled, and its cleanup failed: %s",
+         (int)id.size, id.data, c->node->name, message);
+  rt_call_add_second(c, "and its cleanup failed", message, size);
+  lua_pop(L, 1);
+}
+
+/* Pushes the cancellation that ends 'c'; whatever else it left is at index 2. */
+static void push_end(lua_State *L, rt_call *c) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  if (c->rare && c->rare->told) rt_anchor_push(s, L, c->rare->told);
+  else rt_call_push_cancelled(L, c, c->over ? &children_wait : NULL);
+  const char *kind = rt_error_kind(L, 2);
+  bool cancelled = kind && strcmp(kind, "cancelled") == 0;
+  if (c->unwound && !cancelled && !lua_rawequal(L, 2, -1)) add_cleanup_error(L, c, 2);
+}
+
+/* A child has failed and nobody has asked for it; the call ends with another failure. */
+static void add_unobserved(lua_State *L, rt_call *c, const rt_call *child) {
+  rt_anchor_push(&c->run->engine->scheduler, L, child->handle);
+  lua_getiuservalue(L, -1, 2);
+  rt_call_add_failed(c, child, rt_failure_at(L, -1));
+  lua_pop(L, 2);
+}
+
 /* In: c and what the body left (nothing, or an error). Out: the error of the call and its
  * failure. */
 static int make_failure(lua_State *L) {
   rt_call *c = lua_touserdata(L, 1);
   rt_scheduler *s = &c->run->engine->scheduler;
+  const rt_deadline *deadline = c->rare ? c->rare->deadline : NULL;
   lua_settop(L, 2);
   if (!c->parent && c->run->fatal) {
-    rt_error_push(L, c->run->fatal_kind, "%s", c->run->fatal);
-    lua_replace(L, 2);
+    lua_settop(L, 1);
+    rt_run_push_fatal(L, c->run);
+    if (!lua_isnil(L, 3)) return 2;
+    lua_settop(L, 2);
     rt_call_note_failure(L, c, 2);
-  } else if (c->outcome == RT_CANCELLED && !c->unwound) {
-    rt_call_push_cancelled(L, c, c->over ? &children_wait : NULL);
-    lua_replace(L, 2);
-    rt_call_note_failure(L, c, 2);
+  } else if (c->outcome == RT_CANCELLED) {
+    push_end(L, c);
+    if (deadline && deadline->passed) {
+      c->outcome = RT_FAILED;
+      rt_deadline_push_error(L, c);
+      lua_replace(L, 2);
+      rt_call_note_passed(L, c, 2);
+    } else {
+      lua_replace(L, 2);
+      rt_call_note_failure(L, c, 2);
+    }
+    lua_settop(L, 2);
   } else if (!c->unwound) {
     // The earliest unobserved failure of a child.
     rt_call *first = c->rare->failures;
-    while (first->next) first = first->next;
+    for (; first->next; first = first->next) add_unobserved(L, c, first);
     rt_anchor_push(s, L, first->handle);
     lua_getiuservalue(L, 3, 1);
     lua_getiuservalue(L, 3, 2);
-    return 2;
-  } else if (!c->rare || !c->rare->failure) {
+    lua_remove(L, 3);
+    lua_remove(L, 2);
+    rt_call_pass_failure(L, c, 3);
+    lua_settop(L, 2);
+  } else {
     rt_call_note_failure(L, c, 2);
+    if (c->rare)
+      for (rt_call *f = c->rare->failures; f; f = f->next) add_unobserved(L, c, f);
   }
+  rt_call_note_second(L, c, 2);
   if (c->rare && c->rare->failure) rt_anchor_push(s, L, c->rare->failure);
   else lua_pushnil(L);
   return 2;
@@ -227,6 +295,9 @@ static void conclude(lua_State *L, rt_call *c) {
   if (c->outcome == RT_DONE && c->rare && c->rare->failures) c->outcome = RT_FAILED;
   if (!c->parent && c->run->fatal) c->outcome = RT_FAILED;
   if (c->outcome != RT_DONE) put_failure(L, c);
+  rt_call_end_timers(c);
+  if (c->outcome == RT_FAILED && c->run->stop_on_error && c->parent)
+    rt_run_fail_with(c->run, L, 2);
   while (c->rare && c->rare->failures) rt_call_observe(c->rare->failures);
 
   if (c->recorded) {
@@ -242,8 +313,13 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
   c->over = true;
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
-    c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
-    rt_call_cancel_children(c, "the call that started it has failed");
+    c->outcome = c->delivered && !c->fatal ? RT_CANCELLED : RT_FAILED;
+    rt_call_cancel_children(c, c->cancelled ? "the call that started it was cancelled"
+                                            : "the call that started it has failed");
+  } else if (c->cancelled && c->delivered) {
+    // Lua's own pcall has caught what it was told.
+    c->outcome = RT_CANCELLED;
+    rt_call_cancel_children(c, "the call that started it was cancelled");
   } else if (c->cancelled && c->live) {
     c->outcome = RT_CANCELLED;
   }
@@ -260,7 +336,12 @@ static bool enter_body(lua_State *L, rt_call *c) {
     c->outcome = RT_CANCELLED;
     return false;
   }
-  if (!c->node->param_count || rt_node_check(L, c->node, 3, count)) return true;
+  bool fits = !c->node->param_count || rt_node_check(L, c->node, 3, count);
+  if (fits) {
+    if (!(c->node->timeout > 0)) return true;
+    if (rt_deadline_set(c, c->node->timeout, c->site, "the timeout of its node")) return true;
+    rt_anchor_push(&c->run->engine->scheduler, L, c->run->engine->no_memory);
+  }
   lua_replace(L, 2);
   lua_settop(L, 2);
   c->unwound = true;
@@ -300,6 +381,11 @@ static void push_call(rt_call *c, lua_State *co) {
 
 static int run_calls(lua_State *L, rt_call *c) {
   lua_settop(L, 0);
+  if (c->over) {  // it has crashed, and its children have ended since
+    lua_pushcfunction(L, rt_call_on_error);
+    rt_anchor_push(&c->run->engine->scheduler, L, c->run->engine->no_memory);
+    return end_call(L, c);
+  }
   push_call(c, L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (!enter_body(L, c)) return end_call(L, c);
@@ -319,16 +405,31 @@ bool rt_call_may_nest(rt_call *c) {
          rt_scheduler_in_slice(&c->run->engine->scheduler, c->spawned);
 }
 
+static int lost_over(lua_State *L, rt_task *task) {
+  rt_call_raise_cancelled(L, rt_call_of(task));
+}
+
+static void lost_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
+
+/* The caller was cancelled while it waited for a call that has ended; others of its children
+ * have not. */
+static const rt_wait_kind lost_wait = {
+    .name = "its children", .unlink = lost_unlink, .finish = lost_over};
+
 static int end_nested(lua_State *L, rt_call *c) {
   rt_engine *e = c->run->engine;
   rt_call *parent = c->parent;
   conclude(L, c);
   rt_status status = (rt_status)c->status;
+  bool lost = rt_call_unwinds(parent) && !c->shielded;
+  if (lost && status == RT_FAILED) rt_call_add_failed(parent, c, rt_failure_at(L, 3));
   c->index = ++e->ended;
+  parent->task.kind = NULL;  // it goes on here, not by being woken
   end_of_child(c);
-  parent->task.kind = NULL;
   e->scheduler.current = &parent->task;
   rt_call_unref(c);
+  if (lost && parent->live) return rt_task_wait(L, &parent->task, &lost_wait);
+  if (lost) rt_call_raise_cancelled(L, parent);
   if (status == RT_DONE) return lua_gettop(L) - 1;
   rt_call_raise_outcome(L, parent, status);
 }
@@ -366,7 +467,7 @@ static int after_children(lua_State *L, rt_task *task) {
 }
 
 _Noreturn void rt_call_raise_outcome(lua_State *L, rt_call *c, rt_status status) {
-  if (status == RT_CANCELLED && c->cancelled) rt_call_raise_cancelled(L, c);
+  if (status == RT_CANCELLED && rt_call_unwinds(c)) rt_call_raise_cancelled(L, c);
   rt_call_receive(L, c);
   lua_error(L);
   __builtin_unreachable();
@@ -379,25 +480,54 @@ static int deliver_crash(lua_State *L) {
   return 0;
 }
 
-static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
-  rt_call *c = rt_call_of(task);
-  rt_engine *e = c->run->engine;
+/* The coroutine of the call is lost: it ends with the error at 'error' of the scheduler's
+ * own stack, when its children have ended. */
+static void crash(rt_scheduler *s, rt_call *c, int error) {
   lua_State *L = s->own;
   int top = lua_gettop(L);
-
-  c->status = c->outcome = RT_FAILED;
-  if (c->recorded)
-    rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
+  c->outcome = RT_FAILED;
+  c->unwound = true;
+  rt_call_cancel_children(c, "the call that started it has failed");
+  if (c->live) {
+    c->over = true;
+    c->nested = false;
+    c->task.started = false;
+    c->task.kind = &children_wait;
+    return;
+  }
+  c->status = RT_FAILED;
+  rt_call_end_timers(c);
+  if (c->recorded) rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
   lua_pushcfunction(L, deliver_crash);
   lua_pushlightuserdata(L, c);
-  if (co && lua_gettop(co) > 0) lua_xmove(co, L, 1);
-  else rt_anchor_push(s, L, e->no_memory);
+  lua_pushvalue(L, error);
   lua_pushnil(L);
   lua_pcall(L, 3, 0, 0);
   lua_settop(L, top);
-  c->index = ++e->ended;
+  c->index = ++c->run->engine->ended;
   if (c->parent) end_of_child(c);
   rt_call_unref(c);
+}
+
+static void crash_nothing(lua_State *L, rt_call *c, int first) { (void)L, (void)c, (void)first; }
+
+/* The caller's coroutine is lost as well. */
+static const rt_use lost_use = {.verb = "called", .deliver = crash_nothing};
+
+static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
+  lua_State *L = s->own;
+  int top = lua_gettop(L);
+  if (co && lua_gettop(co) > 0) lua_xmove(co, L, 1);
+  else rt_anchor_push(s, L, rt_call_of(task)->run->engine->no_memory);
+  for (rt_call *c = rt_call_of(task), *outer; c; c = outer) {
+    outer = c->nested ? c->parent : NULL;
+    if (outer) {
+      c->use = &lost_use;
+      outer->task.kind = NULL;
+    }
+    crash(s, c, top + 1);
+  }
+  lua_settop(L, top);
 }
 
 const rt_task_class rt_call_class = {
@@ -405,17 +535,3 @@ const rt_task_class rt_call_class = {
     .interrupt = interrupted,
     .crashed = crashed,
 };
-
-rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what) {
-  rt_call *c = rt_call_current(e);
-  if (!c)
-    rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
-  if (L != rt_task_base(&e->scheduler, &c->task))
-    rt_error_raise(L, "usage", "%s cannot wait inside a coroutine of one's own yet", what);
-  if (!lua_isyieldable(L))
-    rt_error_raise(L, "usage", "%s cannot wait here: a C function that Lua cannot leave "
-                   "(table.sort, string.gsub, require ...) stands in between; collect "
-                   "first, wait afterwards", what);
-  if (c->cancelled) rt_call_raise_cancelled(L, c);
-  return c;
-}

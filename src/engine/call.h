@@ -33,8 +33,12 @@ typedef struct rt_use {
 /* Why a call was cancelled; shared by all it reached. */
 typedef struct rt_reason {
   uint32_t refs;
-  char text[];
+  uint32_t given;           /* bytes of 'text' that are the user's own reason */
+  char text[];              /* who cancelled, why and where */
 } rt_reason;
+
+typedef struct rt_deadline rt_deadline;
+typedef struct rt_grace rt_grace;
 
 /* What few calls have. */
 typedef struct rt_call_rare {
@@ -46,6 +50,13 @@ typedef struct rt_call_rare {
   int failure;              /* anchors the rt_failure while it unwinds */
   int received;             /* anchors the failures it got from others: rt.traceback */
   rt_reason *reason;        /* of its cancellation; NULL if none, or out of memory */
+  char *waited;             /* for what, when it was cancelled; NULL: it has no children */
+  int told;                 /* anchors the error that told it of its cancellation */
+  uint32_t told_at;         /* the engine's count when it was told last */
+  int64_t unwinding;        /* since when */
+  rt_grace *grace;          /* ends what it waits for; NULL while nothing is to be ended */
+  rt_deadline *deadline;
+  rt_buf second;            /* failures beside the one it ends with, for the traceback */
 } rt_call_rare;
 
 /* A million may be queued: what stands here is counted in bytes. */
@@ -84,6 +95,9 @@ struct rt_call {
   bool unrun : 1;           /* a map's item that is no call after all: leave no trace */
   bool nested : 1;          /* runs on the coroutine of its caller */
   bool failing : 1;         /* stands in its parent's list of failures */
+  bool shielded : 1;        /* the cancellation of its caller does not reach it */
+  bool cut : 1;             /* the grace is over: its cleanup cannot wait any more */
+  bool fatal : 1;           /* what was raised in it is a failure that no pcall stops */
 };
 
 #define rt_call_of(task_) ((rt_call *)(task_))
@@ -101,6 +115,9 @@ static inline rt_call *rt_call_ref(rt_call *c) {
   return c;
 }
 void rt_call_unref(rt_call *c);
+
+/* Takes back a call that rt_call_new has made and that was not queued. */
+void rt_call_drop(rt_call *c);
 
 /* Whether a new child of the running call may run at once, on the coroutine of its caller:
  * nobody else is ready, there is time left before I/O is to be looked at, and room on the
@@ -120,6 +137,8 @@ _Noreturn void rt_call_raise_outcome(lua_State *L, rt_call *c, rt_status status)
  * still be changed before the call starts. */
 void rt_call_keep_args(lua_State *L, rt_call *c, int first, int count);
 
+enum { RT_ID_ROOM = 300 };  /* bytes that any id fits in */
+
 /* Appends the id: the ordinals from the root down, joined by dots; past 255 bytes its
  * beginning, "…" and "~SEQ". */
 void rt_call_id(const rt_call *c, rt_buf *out);
@@ -128,8 +147,39 @@ void rt_call_id(const rt_call *c, rt_buf *out);
  * has not begun does not begin. Runs no Lua. False if the call has ended already. */
 bool rt_call_cancel(rt_call *c, rt_reason *reason);
 
-/* The same for all children of 'c', for the reason 'why'. */
+/* Whether a wait of 'c' that has not completed is to end: it was cancelled and not told yet,
+ * or its grace is over. */
+static inline bool rt_call_unwinds(const rt_call *c) {
+  return c->cancelled && (!c->delivered || c->cut);
+}
+
+/* Ends the grace of the call and all below it, shielded ones too: whatever still waits is
+ * cancelled and ends. */
+void rt_call_cut(rt_call *c);
+
+/* Gives the shielded calls below 'c', which was cancelled, one grace period to end. */
+void rt_call_end_shields(rt_call *c);
+
+/* 'c' was cancelled and waits in its cleanup: the grace runs. Raises what is wrong. */
+void rt_call_check_cleanup(lua_State *L, rt_call *c);
+
+/* A failure beside the one 'c' will end with; stands in its traceback. */
+void rt_call_add_second(rt_call *c, const char *what, const char *message, size_t size);
+
+/* The call ends: stops the timers, frees what is left of its cancellation. */
+void rt_call_end_timers(rt_call *c);
+
+/* The same for the reason 'why', also if it is shielded. */
+void rt_call_cancel_for(rt_call *c, const char *why);
+
+/* The same for all children of 'c'. */
 void rt_call_cancel_children(rt_call *c, const char *why);
+
+/* Writes what the call waits for, for people. */
+void rt_call_describe_wait(const rt_call *c, rt_buf *out);
+
+/* Sets the fields 'call' and 'node' of the error at the top of L. */
+void rt_call_add_identity(lua_State *L, const rt_call *c);
 
 /* Pushes the error that tells 'c' of its cancellation, while it waited for 'waited' (NULL:
  * for nothing). */
@@ -144,6 +194,10 @@ void rt_call_record_end(lua_State *L, rt_call *c, rt_status status, rt_text erro
 
 /* One reference to a reason of that text; NULL when out of memory. */
 rt_reason *rt_reason_new(const char *text, size_t size);
+
+/* Likewise for the text in 'b' (which is freed), of which the first 'given' bytes are the
+ * user's own. */
+rt_reason *rt_reason_from(rt_buf *b, size_t given);
 void rt_reason_unref(rt_reason *reason);
 
 /* The call running on L, which must be able to wait. Raises what is wrong otherwise, and
@@ -167,8 +221,8 @@ void rt_call_push_traceback(lua_State *L, rt_call *c, int index);
 /* Raises the cancellation of the running call. */
 _Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c);
 
-/* Raises the error at the top of L in the running call 'c'; no pcall that was entered
- * before stops it. */
+/* Raises the error at the top of L in the running call 'c', which fails with it: no pcall
+ * that was entered before stops it. */
 _Noreturn void rt_call_raise_through(lua_State *L, rt_call *c);
 
 /* The message handler at the bottom of every task: notes the failure of the running call
@@ -177,6 +231,21 @@ int rt_call_on_error(lua_State *L);
 
 /* The failure of the error at 'index' is noted for 'c' as one that began in it. */
 void rt_call_note_failure(lua_State *L, rt_call *c, int index);
+
+/* The same for an error that takes the place of the one noted before: with its frames. */
+void rt_call_note_passed(lua_State *L, rt_call *c, int index);
+
+/* The failure at 'index' began elsewhere and passes through 'c'. */
+void rt_call_pass_failure(lua_State *L, rt_call *c, int index);
+
+/* Pushes the failure noted for 'c', or nil. */
+void rt_call_push_failure(lua_State *L, rt_call *c);
+
+/* What has failed beside it is put behind the traceback of the failure noted. */
+void rt_call_note_second(lua_State *L, rt_call *c, int index);
+
+/* 'child' failed too, with failure 'f' (NULL: unknown): stands in the traceback of 'c'. */
+void rt_call_add_failed(rt_call *c, const rt_call *child, const rt_failure *f);
 
 /* Tells a call from all others of the engine. */
 uint64_t rt_call_identity(const rt_call *c);

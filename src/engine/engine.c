@@ -8,6 +8,12 @@
 
 static const char engine_key = 'e';  // the engine's place in the registry
 
+rt_buf *rt_engine_text(rt_engine *e) {
+  e->text.size = 0;
+  e->text.failed = false;
+  return &e->text;
+}
+
 /* ---- ending by signal ---- */
 
 static const char *signal_name(int signal) {
@@ -26,7 +32,10 @@ static void poked(rt_scheduler *s) {
   e->signal_seen = signal;
   rt_reason *reason = rt_reason_new(signal_name(signal), strlen(signal_name(signal)));
   for (rt_run *run = e->runs; run; run = run->next)
-    if (run->root) rt_call_cancel(run->root, reason);
+    if (run->root) {
+      rt_call_cancel(run->root, reason);
+      rt_call_end_shields(run->root);
+    }
   rt_reason_unref(reason);
 }
 
@@ -42,6 +51,8 @@ static void stop_running(lua_State *L, lua_Debug *ar) {
   rt_call *c = rt_call_current(e);
   (void)ar;
   poked(&e->scheduler);
+  for (rt_run *run = e->runs; run; run = run->next)
+    if (run->root) rt_call_cut(run->root);
   if (c && !c->over) rt_call_raise_cancelled(L, c);
 }
 
@@ -158,6 +169,7 @@ rt_engine *rt_engine_open(lua_State *L) {
 
   e->record_limit = RT_RECORD_LIMIT;
   e->journal_max = INT64_C(2) << 30;
+  e->grace = RT_GRACE;
   e->class = rt_call_class;
   e->class.poked = poked;
   const char *why = NULL;

@@ -9,6 +9,11 @@
 #include "task.h"
 #include "uuid.h"
 
+typedef struct rt_protector {
+  lua_CFunction f;
+  int body;                 /* where on its stack it keeps what it calls */
+} rt_protector;
+
 struct rt_engine {
   rt_scheduler scheduler;   /* first: what a coroutine's extra space points to */
   rt_task_class class;      /* what the scheduler asks of the calls */
@@ -28,6 +33,11 @@ struct rt_engine {
   uint32_t spares;
   rt_uuid_clock uuids;
   uint32_t ended;           /* counts the calls that have ended */
+  uint32_t told;            /* counts what was raised that no pcall stops */
+  int64_t grace;            /* nanoseconds that the cleanup of a cancelled call may wait */
+  lua_State *closing;       /* the coroutine that its yield shall unwind; NULL: none */
+  rt_protector protectors[12];  /* functions that run what they call protected */
+  int protector_count;
   int no_memory;            /* anchors the error of last resort */
   int exit_asked;           /* anchors the os.exit to be called after the run; 0: none */
   int exit_code;
@@ -36,6 +46,8 @@ struct rt_engine {
 };
 
 enum { RT_RECORD_LIMIT = 64 * 1024 };
+
+#define RT_GRACE INT64_C(5000000000)
 
 /* The engine of a coroutine that runs a task of its. */
 static inline rt_engine *rt_engine_of(lua_State *L) {
@@ -55,6 +67,10 @@ void rt_engine_interrupt(rt_engine *e, int signal);
 /* After rt_engine_interrupt: stops the Lua that is running and does not give way. From a
  * signal handler of the loop's own thread. */
 void rt_engine_stop(rt_engine *e);
+
+/* The engine's buffer for words that go into an error or the log, emptied. It is the
+ * engine's, so that nothing is lost when Lua raises before they are used. */
+rt_buf *rt_engine_text(rt_engine *e);
 
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
 void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);

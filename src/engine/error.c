@@ -97,7 +97,7 @@ rt_failure *rt_failure_push(lua_State *L, const char *origin, const char *kind,
   size_t origin_size = strlen(origin) + 1, kind_size = kind ? strlen(kind) + 1 : 0;
   size_t size = sizeof(rt_failure) + origin_size + kind_size + message->size + 1 +
                 traceback->size + 1;
-  rt_failure *f = lua_newuserdatauv(L, size, 0);
+  rt_failure *f = lua_newuserdatauv(L, size, 1);
   char *at = (char *)(f + 1);
   *f = (rt_failure){.message_size = message->size};
   f->origin = memcpy(at, origin, origin_size);

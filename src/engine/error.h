@@ -47,7 +47,7 @@ typedef struct rt_failure {
   uint64_t began_in;      /* tells the calls it passed through from the one it began in */
 } rt_failure;
 
-/* Pushes a failure holding copies of the texts. */
+/* Pushes a failure holding copies of the texts; its user value is for the error. */
 rt_failure *rt_failure_push(lua_State *L, const char *origin, const char *kind,
                             const rt_buf *message, const rt_buf *traceback);
 

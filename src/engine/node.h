@@ -28,6 +28,7 @@ typedef struct rt_node {
   uint32_t refs;
   rt_call_kind kind;
   bool unrecorded;      /* record = "none": arguments and results stay out of the journal */
+  double timeout;       /* seconds a call of it may take; 0: any time */
   uint32_t param_count;
   rt_param *params;
   size_t name_size;

@@ -109,9 +109,12 @@ rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   } else if (f->began_in == rt_call_identity(c)) {
     rt_value_write_text(out, f->traceback, strlen(f->traceback));
   } else {
-    rt_buf_text(out, "\"from call ");  // ids need no escapes
-    rt_buf_text(out, f->origin);
-    rt_buf_char(out, '"');
+    rt_buf from = {0};
+    rt_buf_text(&from, "from call ");
+    rt_buf_text(&from, f->origin);
+    if (c->rare) rt_buf_add(&from, c->rare->second.data, c->rare->second.size);
+    rt_value_write_text(out, from.failed ? "" : from.data, from.failed ? 0 : from.size);
+    rt_buf_free(&from);
   }
   rt_buf_char(out, '}');
   if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};

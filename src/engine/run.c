@@ -21,6 +21,27 @@ static void push_root(rt_call *c, lua_State *co) {
   lua_xmove(from, co, run->count);
 }
 
+static int run_finish(lua_State *L, rt_task *task) {
+  rt_run *run = task->wait.other.on;
+  int count = run->count;
+  bool failed = run->failed;
+  rt_run_unref(run);
+  if (!failed) return count;
+  rt_call_receive(L, rt_call_of(task));
+  return lua_error(L);
+}
+
+static void run_unlink(rt_scheduler *s, rt_task *task) {
+  (void)s;
+  rt_run_unref(task->wait.other.on);
+}
+
+const rt_wait_kind rt_run_wait = {.name = "a run", .finish = run_finish};
+
+/* The waiter was cancelled before the run had ended. */
+static const rt_wait_kind lost_run = {
+    .name = "a run", .unlink = run_unlink, .finish = run_finish};
+
 static void deliver_root(lua_State *L, rt_call *c, int first) {
   rt_run *run = c->run;
   rt_engine *e = run->engine;
@@ -49,24 +70,16 @@ static void deliver_root(lua_State *L, rt_call *c, int first) {
       *at = run->next;
       break;
     }
-  if (run->waiter) rt_task_wake(&e->scheduler, &run->waiter->task);
+  rt_call *waiter = run->waiter;
+  if (waiter && rt_call_unwinds(waiter)) {
+    waiter->task.kind = &lost_run;
+    if (!waiter->live) rt_task_interrupt(&e->scheduler, &waiter->task);
+  } else if (waiter) {
+    rt_task_wake(&e->scheduler, &waiter->task);
+  }
 }
 
 static const rt_use root_use = {.verb = "started", .push = push_root, .deliver = deliver_root};
-
-static int run_finish(lua_State *L, rt_task *task) {
-  rt_run *run = task->wait.other.on;
-  rt_call *c = rt_call_of(task);
-  int count = run->count;
-  bool failed = run->failed, cancelled = run->status == RT_CANCELLED;
-  rt_run_unref(run);
-  if (!failed) return count;
-  if (cancelled && c->cancelled) rt_call_raise_cancelled(L, c);
-  rt_call_receive(L, c);
-  return lua_error(L);
-}
-
-const rt_wait_kind rt_run_wait = {.name = "a run", .finish = run_finish};
 
 static int64_t epoch_offset(const rt_scheduler *s) {
   struct timespec t;
@@ -76,17 +89,59 @@ static int64_t epoch_offset(const rt_scheduler *s) {
 
 void rt_run_unref(rt_run *run) {
   if (--run->refs) return;
+  rt_anchor_drop(&run->engine->scheduler, run->fatal_error);
+  rt_anchor_drop(&run->engine->scheduler, run->fatal_failure);
   free(run->fatal);
   free(run);
+}
+
+static void end_run(rt_run *run, const char *kind, const char *message) {
+  run->fatal_kind = kind;
+  rt_reason *reason = rt_reason_new(message, strlen(message));
+  rt_call_cancel(run->root, reason);
+  rt_call_end_shields(run->root);
+  rt_reason_unref(reason);
 }
 
 void rt_run_fail(rt_run *run, const char *kind, const char *message) {
   if (run->fatal || !run->root) return;
   run->fatal = strdup(message);
-  run->fatal_kind = kind;
-  rt_reason *reason = rt_reason_new(message, strlen(message));
-  rt_call_cancel(run->root, reason);
-  rt_reason_unref(reason);
+  end_run(run, kind, message);
+}
+
+/* In: the run, the error, its failure or nil. */
+static int keep_fatal(lua_State *L) {
+  rt_run *run = lua_touserdata(L, 1);
+  rt_scheduler *s = &run->engine->scheduler;
+  const rt_failure *f = rt_failure_at(L, 3);
+  run->fatal = strdup(f ? f->message : luaL_tolstring(L, 2, NULL));
+  lua_settop(L, 3);
+  run->fatal_failure = rt_anchor_put(s, L);
+  run->fatal_error = rt_anchor_put(s, L);
+  return 0;
+}
+
+void rt_run_fail_with(rt_run *run, lua_State *L, int index) {
+  if (run->fatal || !run->root || !lua_checkstack(L, 6)) return;
+  index = lua_absindex(L, index);
+  lua_pushcfunction(L, keep_fatal);
+  lua_pushlightuserdata(L, run);
+  lua_pushvalue(L, index);
+  lua_pushvalue(L, index + 1);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (!run->fatal) run->fatal = strdup("not enough memory");
+  end_run(run, "fatal", run->fatal ? run->fatal : "not enough memory");
+}
+
+void rt_run_push_fatal(lua_State *L, rt_run *run) {
+  rt_scheduler *s = &run->engine->scheduler;
+  if (!run->fatal_error) {
+    rt_error_push(L, run->fatal_kind, "%s", run->fatal);
+    lua_pushnil(L);
+    return;
+  }
+  rt_anchor_push(s, L, run->fatal_error);
+  rt_anchor_push(s, L, run->fatal_failure);
 }
 
 rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,

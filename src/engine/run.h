@@ -22,6 +22,10 @@ struct rt_run {
   rt_status status;
   char *fatal;           /* what ends the whole run, whoever catches it; malloc'd, or NULL */
   const char *fatal_kind;
+  int fatal_error;       /* anchors the error and its failure, if it has been raised already */
+  int fatal_failure;
+  double timeout;        /* seconds the root may take; 0: any time */
+  bool stop_on_error;    /* a call that fails ends the run, whoever catches it */
   char id[37];           /* UUIDv7 */
 };
 
@@ -43,6 +47,12 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
 
 /* Ends the run with an error of 'kind' that no node can catch: all of it is cancelled. */
 void rt_run_fail(rt_run *run, const char *kind, const char *message);
+
+/* The same with the error at 'index' of L and its failure (or nil) behind it. */
+void rt_run_fail_with(rt_run *run, lua_State *L, int index);
+
+/* Pushes what has ended the run: the error, and its failure or nil. */
+void rt_run_push_fatal(lua_State *L, rt_run *run);
 
 static inline rt_run *rt_run_ref(rt_run *run) {
   run->refs++;

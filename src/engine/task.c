@@ -331,15 +331,17 @@ static void look_at_io(rt_scheduler *s) {
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   lua_State *outer = s->from;
   const bool *outer_done = s->done;
+  lua_State *active = s->active, *stuck = s->stuck;
   bool alive = true;
   s->from = from;
+  s->stuck = NULL;
   s->done = done;
   for (;;) {
     run_ready(s);
     if (*done) break;
     if (s->first) {
       look_at_io(s);
-    } else if (s->heap_count) {
+    } else if (s->heap_count > s->quiet || (s->heap_count && uv_loop_alive(&s->loop))) {
       int64_t left = s->heap[0].due - rt_scheduler_now(s);
       if (left > 0) {
         int64_t longest = (int64_t)1 << 50;  // libuv adds it to its clock
@@ -361,6 +363,8 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   }
   s->from = outer;
   s->done = outer_done;
+  s->active = active;
+  s->stuck = stuck;
   return alive;
 }
 

@@ -42,6 +42,8 @@ typedef struct rt_wait_kind {
   void (*unlink)(rt_scheduler *s, rt_task *task);
   /* Pushes the results and returns their number, or raises. */
   int (*finish)(lua_State *L, rt_task *task);
+  /* Asked when a call below the task has ended: has this been what it waits for? NULL: no. */
+  bool (*over)(const rt_task *task);
   /* Writes what it is waiting for, for people; NULL: the name. */
   void (*describe)(const rt_task *task, rt_buf *out);
 } rt_wait_kind;
@@ -116,6 +118,7 @@ struct rt_scheduler {
   int slots;            /* how many slots there are */
   rt_timer_entry *heap; /* 4-ary, earliest first */
   size_t heap_count, heap_capacity;
+  size_t quiet;         /* armed timers that do not keep a run from standing still */
   uint32_t timer_order;
   uv_loop_t loop;
   uv_timer_t alarm;     /* wakes the loop for the earliest timer */

@@ -5,7 +5,9 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "coroutine.h"
 #include "engine.h"
+#include "trace.h"
 
 enum {
   INNERMOST = 50,    // calls shown nearest to the failure
@@ -24,7 +26,7 @@ static bool is_ours(lua_State *L, const rt_engine *e, const lua_Debug *ar) {
   if (rt_place_is_ours(ar)) return true;
   lua_CFunction f = lua_tocfunction(L, -1);
   if (!f) return false;
-  if (f == rt_call_on_error || f == rt_call_class.main) return true;
+  if (f == rt_call_on_error || f == rt_call_class.main || f == rt_coroutine_body) return true;
   bool ours = false;
   if (lua_getupvalue(L, -1, 1)) {
     ours = lua_touserdata(L, -1) == e;
@@ -76,52 +78,83 @@ static int levels(lua_State *co) {
   return low + 1;
 }
 
-/* Whether the frame is that of a C function that runs a call: the handler is its first
- * value. Calls nested on one coroutine are told apart by it. */
-static bool runs_call(lua_State *co, lua_Debug *ar) {
+bool rt_trace_runs_call(lua_State *co, lua_Debug *ar) {
   if (!lua_getlocal(co, ar, 1)) return false;
   bool yes = lua_tocfunction(co, -1) == rt_call_on_error;
   lua_pop(co, 1);
   return yes;
 }
 
-/* The level of the frame that runs 'p', at or behind 'level'. */
+/* How many calls that 'p' is nested in stand on 'co' too. */
+static int calls_below(const rt_call *p, const lua_State *co) {
+  int count = 0;
+  for (; p->nested && p->parent->task.co == co; p = p->parent) count++;
+  return count;
+}
+
+/* The level of the frame that runs 'p', at or behind 'level', or behind the last one if 'p'
+ * stands on another coroutine. */
 static int end_of_call(lua_State *co, const rt_call *p, int level) {
   lua_Debug ar;
+  if (p->task.co != co) return levels(co);
   for (int end = level + DEEP; level < end && lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "S", &ar);
-    if (*ar.what == 'C' && runs_call(co, &ar)) return level;
+    if (*ar.what == 'C' && rt_trace_runs_call(co, &ar)) return level;
   }
   // A deep recursion: count from the other end, where the calls it is nested in are.
   int last = levels(co) - 1;
-  for (int above = p->depth, at = last; at > level && at > last - NEAR; at--) {
+  for (int above = calls_below(p, co), at = last; at > level && at > last - NEAR; at--) {
     lua_getstack(co, at, &ar);
     lua_getinfo(co, "S", &ar);
-    if (*ar.what == 'C' && runs_call(co, &ar) && above-- == 0) return at;
+    if (*ar.what == 'C' && rt_trace_runs_call(co, &ar) && above-- == 0) return at;
   }
   return last;
 }
 
-/* The frames of one call from '*level' on, engine's own left out; '*level' is then that of
- * the frame that runs it. */
-static void write_frames(lua_State *co, const rt_call *p, int *level, bool silent,
-                         rt_buf *out) {
-  const rt_engine *e = p->run->engine;
-  int end = end_of_call(co, p, *level);
-  int skip = end - *level - FRAMES_FIRST - FRAMES_LAST, from = *level;
-  for (; *level < end && !silent; ++*level) {
+/* Writes the frames from 'level' to 'end', engine's own left out. */
+static void write_frames(lua_State *co, const rt_engine *e, int level, int end, rt_buf *out) {
+  int skip = end - level - FRAMES_FIRST - FRAMES_LAST, from = level;
+  for (; level < end; ++level) {
     lua_Debug ar;
-    if (skip > 0 && *level - from == FRAMES_FIRST) {
+    if (skip > 0 && level - from == FRAMES_FIRST) {
       rt_buf_printf(out, "\n\t...\t(skipping %d levels)", skip);
-      *level += skip;
+      level += skip;
     }
-    if (!lua_getstack(co, *level, &ar)) break;
+    if (!lua_getstack(co, level, &ar)) break;
     lua_getinfo(co, "Slntf", &ar);
     bool hidden = is_ours(co, e, &ar);
     lua_pop(co, 1);
     if (!hidden) write_frame(&ar, out);
   }
-  *level = end;
+}
+
+/* A place in the stacks of the coroutines that one of the pool has resumed. */
+typedef struct place {
+  lua_State *chain[RT_COROUTINES_DEEP];  // outermost first
+  int at;     // which one is being read; -1: none is known
+  int level;  // from which frame on
+} place;
+
+static void go_to(place *here, const rt_call *p) {
+  here->at = here->level = 0;
+  if (!p || !p->task.co) here->at = -1;
+  else
+    here->at = rt_coroutine_chain(rt_task_base(&p->run->engine->scheduler, &p->task),
+                                  here->chain) - 1;
+}
+
+/* Goes on to behind the frame that runs 'p', and writes the frames on the way unless
+ * 'silent'. */
+static void pass_call(place *here, const rt_call *p, bool silent, rt_buf *out) {
+  for (;;) {
+    lua_State *co = here->chain[here->at];
+    bool last = co == p->task.co || here->at == 0;
+    int end = end_of_call(co, p, here->level);
+    if (!silent) write_frames(co, p->run->engine, here->level, end, out);
+    here->level = last ? end + 1 : 0;
+    if (last) return;
+    here->at--;
+  }
 }
 
 /* The frames of 'c', which runs on L, and of all calls above it. */
@@ -129,32 +162,40 @@ static void write_traceback(lua_State *L, rt_call *c, rt_buf *out) {
   size_t depth = 0, at = 0;
   for (const rt_call *p = c; p; p = p->parent) depth++;
 
-  lua_State *co = L;  // whose frames are being read ...
-  int level = 0;      // ... from here on
-  int passed = 0;     // calls of this coroutine that were left out
+  place here;
+  const rt_call *inner = c;  // the innermost call whose frames were not passed yet
+  go_to(&here, c);
+  while (here.at > 0 && here.chain[here.at] != L) here.at--;
   rt_buf_text(out, "stack traceback:");
   for (rt_call *p = c; p; p = p->parent, at++) {
     bool left_out = depth > INNERMOST + OUTERMOST && at >= INNERMOST && at + OUTERMOST < depth;
     if (depth > INNERMOST + OUTERMOST && at == INNERMOST)
       rt_buf_printf(out, "\n  ... (%zu calls left out)", depth - INNERMOST - OUTERMOST);
-    if (left_out) {
-      passed++;
-    } else {
+    if (!left_out) {
+      if (here.at < 0) go_to(&here, p);
       // A caller's frames say where it waits; one that runs on is elsewhere by now.
-      bool known = co && lua_checkstack(co, 8) && (p->task.kind || p == c);
-      for (; known && passed; passed--) {
-        write_frames(co, p, &level, true, out);
-        level++;
-      }
-      if (known) write_frames(co, p, &level, false, out);
+      bool known = here.at >= 0 && lua_checkstack(here.chain[here.at], 8) &&
+                   (p->task.kind || p == c);
+      for (; known && inner != p; inner = inner->parent) pass_call(&here, inner, true, out);
+      if (known) pass_call(&here, p, false, out);
+      inner = p->parent;
       write_call(p, out);
-      level++;
     }
     if (!p->nested) {
-      co = p->parent ? p->parent->task.co : NULL;
-      level = passed = 0;
+      here.at = -1;
+      inner = p->parent;
     }
   }
+}
+
+void rt_trace_push_frames(lua_State *L) {
+  rt_buf text = {0};
+  rt_buf_text(&text, "stack traceback:");
+  lua_Debug ar;
+  if (lua_checkstack(L, 8) && lua_getstack(L, 0, &ar))
+    write_frames(L, rt_engine_of(L), 1, levels(L), &text);
+  lua_pushlstring(L, text.failed ? "" : text.data, text.failed ? 0 : text.size);
+  rt_buf_free(&text);
 }
 
 /* ---- noting ---- */
@@ -240,34 +281,121 @@ static rt_buf *new_buf(lua_State *L) {
   return b;
 }
 
-void rt_call_note_failure(lua_State *L, rt_call *c, int index) {
-  rt_scheduler *s = &c->run->engine->scheduler;
-  index = lua_absindex(L, index);
-  rt_call_rare *rare = rt_call_rare_of(c);
-  if (!rare) return;
-  luaL_checkstack(L, 12, NULL);
+/* Pushes a failure of 'c' with the error at 'index'; 'traceback': its frames. */
+static rt_failure *push_failure(lua_State *L, rt_call *c, int index, const char *traceback) {
+  int top = lua_gettop(L);
+  rt_buf *message = new_buf(L), *text = new_buf(L), *id = new_buf(L);
+  rt_error_text(L, index, message);
+  if (traceback) rt_buf_text(text, traceback);
+  else write_traceback(L, c, text);
+  rt_call_id(c, id);
+  rt_buf_char(id, '\0');
+  rt_failure *f = rt_failure_push(L, id->failed ? "" : id->data, rt_error_kind(L, index), message,
+                                  text);
+  f->began_in = rt_call_identity(c);
+  rt_buf_free(message);
+  rt_buf_free(text);
+  rt_buf_free(id);
+  lua_pushvalue(L, index);
+  lua_setiuservalue(L, -2, 1);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return f;
+}
 
+/* Pops the failure and keeps it as that of 'c'. */
+static void keep_failure(lua_State *L, rt_call *c) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  rt_anchor_drop(s, c->rare->failure);
+  c->rare->failure = 0;
+  c->rare->failure = rt_anchor_put(s, L);
+}
+
+/* Pushes the failure kept, or nil. Whether it is one of the error at 'index'. */
+static bool push_kept(lua_State *L, rt_call *c, int index) {
+  if (!c->rare || !c->rare->failure) {
+    lua_pushnil(L);
+    return false;
+  }
+  rt_anchor_push(&c->run->engine->scheduler, L, c->rare->failure);
+  lua_getiuservalue(L, -1, 1);
+  bool same = lua_rawequal(L, -1, index);
+  lua_pop(L, 1);
+  return same;
+}
+
+void rt_call_note_failure(lua_State *L, rt_call *c, int index) {
+  index = lua_absindex(L, index);
+  if (!rt_call_rare_of(c)) return;
+  luaL_checkstack(L, 12, NULL);
+  bool kept = push_kept(L, c, index);
+  lua_pop(L, 1);
+  if (kept) return;
   push_received_failure(L, c, index);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    int top = lua_gettop(L);
-    rt_buf *message = new_buf(L), *text = new_buf(L), *id = new_buf(L);
-    rt_error_text(L, index, message);
-    write_traceback(L, c, text);
-    rt_call_id(c, id);
-    rt_buf_char(id, '\0');
-    rt_failure *f = rt_failure_push(L, id->failed ? "" : id->data, rt_error_kind(L, index),
-                                    message, text);
-    f->began_in = rt_call_identity(c);
-    rt_buf_free(message);
-    rt_buf_free(text);
-    rt_buf_free(id);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
+    push_failure(L, c, index, NULL);
   }
-  rt_anchor_drop(s, rare->failure);
-  rare->failure = 0;
-  rare->failure = rt_anchor_put(s, L);
+  keep_failure(L, c);
+}
+
+void rt_call_note_passed(lua_State *L, rt_call *c, int index) {
+  index = lua_absindex(L, index);
+  if (!rt_call_rare_of(c)) return;
+  luaL_checkstack(L, 12, NULL);
+  push_kept(L, c, index);
+  const rt_failure *f = rt_failure_at(L, -1);
+  push_failure(L, c, index, f ? f->traceback : NULL);
+  keep_failure(L, c);
+  lua_pop(L, 1);
+}
+
+void rt_call_push_failure(lua_State *L, rt_call *c) {
+  if (c->rare && c->rare->failure)
+    rt_anchor_push(&c->run->engine->scheduler, L, c->rare->failure);
+  else lua_pushnil(L);
+}
+
+void rt_call_pass_failure(lua_State *L, rt_call *c, int index) {
+  if (!rt_call_rare_of(c)) return;
+  lua_pushvalue(L, index);
+  keep_failure(L, c);
+}
+
+void rt_call_note_second(lua_State *L, rt_call *c, int index) {
+  if (!c->rare || !c->rare->second.size) return;
+  index = lua_absindex(L, index);
+  push_kept(L, c, index);
+  const rt_failure *f = rt_failure_at(L, -1);
+  if (f) {
+    rt_buf *text = new_buf(L);
+    rt_buf_text(text, f->traceback);
+    rt_buf_add(text, c->rare->second.data, c->rare->second.size);
+    rt_buf_char(text, '\0');
+    if (!text->failed) {
+      rt_buf message = {.data = (char *)f->message, .size = f->message_size};
+      text->size--;
+      rt_failure *more = rt_failure_push(L, f->origin, f->kind, &message, text);
+      more->began_in = f->began_in;
+      lua_pushvalue(L, index);
+      lua_setiuservalue(L, -2, 1);
+      keep_failure(L, c);
+    }
+    rt_buf_free(text);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void rt_call_add_failed(rt_call *c, const rt_call *child, const rt_failure *f) {
+  char room[RT_ID_ROOM + 300];
+  rt_buf what = {.data = room, .capacity = sizeof room - 1, .fixed = true};
+  rt_buf_text(&what, "also failed: call ");
+  rt_call_id(child, &what);
+  rt_buf_printf(&what, " (%.200s)", child->node->name);
+  room[what.size] = '\0';
+  rt_call_add_second(c, room, f ? f->message : "not enough memory",
+                     f ? f->message_size : strlen("not enough memory"));
 }
 
 int rt_call_on_error(lua_State *L) {

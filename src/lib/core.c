@@ -24,65 +24,6 @@ rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what) {
 
 static const char node_class = 'c';  // the nodes' metatable's place in the registry
 
-/* ---- rt.call(node, ...) ---- */
-
-static void push_called(rt_call *c, lua_State *co) {
-  lua_State *from = c->parent->task.wait.other.co;
-  int count = lua_gettop(from);
-  if (!lua_checkstack(from, count + 1) || !lua_checkstack(co, count + 4)) count = 1;
-  rt_node_push_body(from, 1);
-  for (int i = 2; i <= count; i++) lua_pushvalue(from, i);
-  lua_xmove(from, co, count);
-}
-
-static void deliver_called(lua_State *L, rt_call *c, int first) {
-  rt_call *p = c->parent;
-  lua_State *to = p->task.wait.other.co;
-  int count = lua_gettop(L) - first + 1;
-  if (!lua_checkstack(to, count + 4)) luaL_error(L, "not enough memory for %d results", count);
-  lua_xmove(L, to, count);
-  p->task.wait.other.count = count;
-  p->task.wait.other.status = c->status;
-  rt_task_wake(&c->run->engine->scheduler, &p->task);
-}
-
-static const rt_use called_use = {
-    .verb = "called", .push = push_called, .deliver = deliver_called};
-
-static int call_finish(lua_State *L, rt_task *task) {
-  if (task->wait.other.status == RT_DONE) return task->wait.other.count;
-  rt_call_raise_outcome(L, rt_call_of(task), (rt_status)task->wait.other.status);
-}
-
-static void call_describe(const rt_task *task, rt_buf *out) {
-  const rt_call *child = rt_call_of(task)->children;
-  while (child && child->use != &called_use) child = child->next;
-  rt_buf_text(out, "call ");
-  if (!child) return;
-  rt_call_id(child, out);
-  rt_buf_printf(out, " (%s)", child->node->name);
-}
-
-static const rt_wait_kind call_wait = {
-    .name = "a call", .finish = call_finish, .describe = call_describe};
-
-static int call(lua_State *L) {
-  rt_engine *e = rt_lib_engine(L);
-  rt_call *parent = rt_call_check(L, e, "rt.call");
-  rt_node *node = rt_lib_node(L, e, 1, "rt.call");
-  luaL_checkstack(L, LUA_MINSTACK, "too many arguments");
-  rt_call *c = rt_call_new(parent->run, parent, node, &called_use, 0);
-  if (!c) luaL_error(L, "not enough memory");
-  c->observed = true;
-  c->site = rt_place_here(&e->places, L);
-  if (rt_call_may_nest(c)) return rt_call_nest(L, c, &call_wait);
-  c->instant = !e->scheduler.first;
-  parent->task.wait.other.co = L;
-  rt_task_queue(&e->scheduler, &c->task);
-  if (!c->instant) rt_call_keep_args(L, c, 2, lua_gettop(L) - 1);
-  return rt_task_wait(L, &parent->task, &call_wait);
-}
-
 /* ---- rt.sleep(seconds), rt.now() ---- */
 
 static void nap_over(rt_scheduler *s, rt_timer *timer) {
@@ -102,6 +43,12 @@ static int nap_finish(lua_State *L, rt_task *task) {
 static const rt_wait_kind nap_wait = {
     .name = "sleep", .outside = true, .unlink = nap_unlink, .finish = nap_finish};
 
+static void endless_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
+
+/* rt.sleep(math.huge): nothing but cancellation ends it, so nothing counts on its end. */
+static const rt_wait_kind endless_wait = {
+    .name = "sleep without end", .unlink = endless_unlink, .finish = nap_finish};
+
 static int sleep_seconds(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *c = rt_call_check(L, e, "rt.sleep");
@@ -110,6 +57,7 @@ static int sleep_seconds(lua_State *L) {
     rt_error_raise(L, "usage", "rt.sleep: expected a number of seconds, not negative, got %s",
                    lua_type(L, 1) == LUA_TNUMBER ? luaL_tolstring(L, 1, NULL)
                                                  : luaL_typename(L, 1));
+  if (isinf(seconds)) return rt_task_wait(L, &c->task, &endless_wait);
   // Ten thousand years are as good as for ever, and do not overflow.
   int64_t ns = seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2;
   c->task.wait.timer = (rt_timer){.fire = nap_over};
@@ -311,7 +259,7 @@ static int is_node(lua_State *L) {
 }
 
 static void open_nodes(lua_State *L, rt_engine *e) {
-  static const luaL_Reg meta[] = {{"__call", call}, {"__index", node_index},
+  static const luaL_Reg meta[] = {{"__call", rt_lib_call}, {"__index", node_index},
                                   {"__tostring", node_tostring}, {NULL, NULL}};
   lua_createtable(L, 0, 6);
   rt_lib_add(L, e, meta);
@@ -456,7 +404,7 @@ static int lost(lua_State *L) {
 
 int rt_open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"array", array}, {"call", call}, {"configure", configure}, {"current", current},
+      {"array", array}, {"configure", configure}, {"current", current},
       {"exit", exit_run}, {"exit_code", exit_code}, {"fail", fail}, {"is_node", is_node},
       {"journal_path", journal_path}, {"kept", kept}, {"kind", kind}, {"lost", lost},
       {"node", node}, {"now", now}, {"run", run}, {"run_script", run_script},
@@ -466,6 +414,9 @@ int rt_open_core(lua_State *L) {
   lua_createtable(L, 0, 32);
   open_nodes(L, e);
   rt_lib_add(L, e, functions);
+  rt_lib_open_call(L, e);
+  rt_lib_open_scope(L, e);
+  rt_lib_open_protect(L, e);
   rt_lib_open_task(L, e);
   rt_lib_open_group(L, e);
   rt_lib_open_map(L, e);

@@ -94,7 +94,7 @@ void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, 
   g->kind->store(L, g, index, member, first);
   // A waiter that was cancelled meanwhile is interrupted when all its children have ended.
   rt_call *c = g->waiter;
-  if (--g->pending == 0 && c->task.kind && (!c->cancelled || c->delivered))
+  if (--g->pending == 0 && c->task.kind && !rt_call_unwinds(c))
     rt_task_wake(&c->run->engine->scheduler, &c->task);
 }
 
@@ -110,7 +110,7 @@ static void store_or_fail(lua_State *L, rt_group *g, uint32_t index, rt_call *me
     return;
   }
   // The waiter's own end has ended the member; it will unwind when all of its have.
-  if (g->waiter->cancelled && !g->waiter->delivered) return;
+  if (rt_call_unwinds(g->waiter)) return;
   g->failed = true;
   g->status = (rt_status)member->status;
   lua_pushvalue(L, first);

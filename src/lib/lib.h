@@ -38,7 +38,16 @@ struct rt_member {
 /* A member of the group has ended: its outcome is at 'first' .. top of L. */
 void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, int first);
 
+/* rt.call, also called for a node: node(...). */
+int rt_lib_call(lua_State *L);
+
+/* Pushes what is run in place of a body whose arguments have no room on the stack. */
+void rt_lib_push_too_many(lua_State *co);
+
 /* Fills the table at the top with the functions of the file. */
+void rt_lib_open_call(lua_State *L, rt_engine *e);
+void rt_lib_open_scope(lua_State *L, rt_engine *e);
+void rt_lib_open_protect(lua_State *L, rt_engine *e);
 void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);

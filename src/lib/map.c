@@ -21,14 +21,13 @@ typedef struct rt_map {
   bool waking;         /* the next item is queued and has not started */
   bool failed;         /* the results are an error and its failure, at 1 and 2 */
   bool no_memory;
-  bool interrupted;    /* the waiter was cancelled before the last item ended */
   rt_status status;    /* of the call that failed */
 } rt_map;
 
 static const rt_use item_use;
 
 static bool stopped(const rt_map *m) {
-  return m->failed || m->no_memory || m->waiter->cancelled;
+  return m->failed || m->no_memory || rt_call_unwinds(m->waiter);
 }
 
 /* Makes the next item a call, if it may be one now. 'idle': no other task is about to run
@@ -123,8 +122,9 @@ static void deliver_item(lua_State *L, rt_call *c, int first) {
   m->live--;
   if (!c->unrun && !m->failed) store(L, m, c, first);
   feed(m, true);
-  m->interrupted = m->waiter->cancelled && !m->waiter->delivered;
-  if (m->live == 0) rt_task_wake(&m->waiter->run->engine->scheduler, &m->waiter->task);
+  // A waiter that was cancelled is interrupted when all its children have ended.
+  if (m->live == 0 && !rt_call_unwinds(m->waiter))
+    rt_task_wake(&m->waiter->run->engine->scheduler, &m->waiter->task);
 }
 
 static const rt_use item_use = {.verb = "mapped", .push = push_item, .deliver = deliver_item};
@@ -136,7 +136,6 @@ static int map_finish(lua_State *L, rt_task *task) {
     lua_rawgeti(L, RESULTS, 2);
     rt_call_raise_outcome(L, m->waiter, m->status);
   }
-  if (m->interrupted) rt_call_raise_cancelled(L, m->waiter);
   if (m->no_memory) luaL_error(L, "not enough memory");
   lua_pushvalue(L, RESULTS);
   lua_pushinteger(L, m->count);
@@ -149,8 +148,10 @@ static void map_describe(const rt_task *task, rt_buf *out) {
   rt_buf_printf(out, "rt.map of %u items, %u running", m->count, m->live);
 }
 
+static void map_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
+
 static const rt_wait_kind map_wait = {
-    .name = "rt.map", .finish = map_finish, .describe = map_describe};
+    .name = "rt.map", .unlink = map_unlink, .finish = map_finish, .describe = map_describe};
 
 /* ---- rt.map ---- */
 

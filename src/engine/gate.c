@@ -1,0 +1,107 @@
+/* gate.c -- may this coroutine wait, now? Asked before anything is started. */
+#include <lauxlib.h>
+
+#include "engine.h"
+
+/* What to write instead, for those functions of Lua that are met most. */
+static const struct {
+  const char *name, *instead;
+} advice[] = {
+    {"table.sort", "make the values to compare first, sort afterwards"},
+    {"string.gsub", "collect the matches with string.gmatch, wait, and replace from a table"},
+    {"require", "use rt.require"},
+    {"load", "collect the pieces first"},
+    {"dofile", "use loadfile and call what it returns"},
+    {"table.concat", "make the strings first"},
+    {"print", "make the text first: __tostring cannot wait"},
+    {"tostring", "__tostring cannot wait: use a method of another name"},
+    {"error", "handlers of xpcall cannot wait: wait after xpcall has returned"},
+    {"collectgarbage", "finalizers cannot wait"},
+};
+
+static const char *advice_for(const char *name) {
+  for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
+    if (strcmp(name, advice[i].name) == 0) return advice[i].instead;
+  return "collect first, wait afterwards";
+}
+
+/* Pushes the name that the function at the top of L has in package.loaded ("table.sort"),
+ * in place of the function; nil if it has none. */
+static void push_name(lua_State *L) {
+  int f = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, f + 1); lua_pop(L, 1)) {
+    if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
+    for (lua_pushnil(L); lua_next(L, f + 3); lua_pop(L, 1)) {
+      if (!lua_rawequal(L, -1, f) || lua_type(L, -2) != LUA_TSTRING) continue;
+      const char *module = lua_tostring(L, f + 2), *name = lua_tostring(L, -2);
+      if (strcmp(module, "_G") == 0) lua_pushstring(L, name);
+      else lua_pushfstring(L, "%s.%s", module, name);
+      lua_replace(L, f);
+      lua_settop(L, f);
+      return;
+    }
+  }
+  lua_pushnil(L);
+  lua_replace(L, f);
+  lua_settop(L, f);
+}
+
+/* Pushes the name of the C function that cannot be left: the innermost one on 'co' that is
+ * not ours, with the place it was called at. */
+static void push_culprit(lua_State *L, lua_State *co, const rt_engine *e) {
+  lua_Debug ar;
+  luaL_checkstack(L, 10, NULL);
+  for (int level = co == L ? 1 : 0; lua_checkstack(co, 4) && lua_getstack(co, level, &ar);
+       level++) {
+    lua_getinfo(co, "Snf", &ar);
+    if (ar.namewhat && strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "gc") == 0) {
+      lua_pop(co, 1);
+      lua_pushliteral(L, "a finalizer (__gc)");
+      return;
+    }
+    bool ours = *ar.what != 'C';
+    if (!ours && lua_getupvalue(co, -1, 1)) {
+      ours = lua_touserdata(co, -1) == e;
+      lua_pop(co, 1);
+    }
+    if (ours) {
+      lua_pop(co, 1);
+      continue;
+    }
+    if (co != L) lua_xmove(co, L, 1);
+    push_name(L);
+    if (lua_isstring(L, -1)) return;
+    lua_pop(L, 1);
+    lua_Debug caller;
+    if (lua_getstack(co, level + 1, &caller)) {
+      lua_getinfo(co, "Sl", &caller);
+      if (caller.currentline > 0) {
+        const char *file = *caller.source == '@' ? caller.source + 1 : caller.short_src;
+        lua_pushfstring(L, "a C function called at %s:%d", file, caller.currentline);
+        return;
+      }
+    }
+    break;
+  }
+  lua_pushliteral(L, "a C function");
+}
+
+static _Noreturn void refuse(lua_State *L, const rt_engine *e, const char *what) {
+  push_culprit(L, e->scheduler.stuck ? e->scheduler.stuck : L, e);
+  const char *name = lua_tostring(L, -1);
+  rt_error_raise(L, "usage", "%s cannot wait inside %s, which Lua cannot leave: %s", what, name,
+                 advice_for(name));
+}
+
+rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what) {
+  rt_call *c = rt_call_current(e);
+  if (!c)
+    rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
+  if (L != e->scheduler.active)
+    rt_error_raise(L, "usage", "%s cannot wait in a coroutine resumed by Lua's own "
+                   "coroutine.resume or wrap, kept before require 'railtracks'", what);
+  if (e->scheduler.stuck || !lua_isyieldable(L)) refuse(L, e, what);
+  if (c->cancelled) rt_call_check_cleanup(L, c);
+  return c;
+}

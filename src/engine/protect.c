@@ -1,0 +1,137 @@
+#include "protect.h"
+
+#include <lauxlib.h>
+
+#include "coroutine.h"
+#include "engine.h"
+#include "trace.h"
+
+static rt_engine *engine(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+
+/* ---- what passes ---- */
+
+lua_KContext rt_protect_enter(const rt_engine *e) { return e->told; }
+
+/* A call that could not note when it was told, for want of memory, stops nothing. */
+static bool told_since(const rt_call *c, uint32_t since) {
+  return c && c->delivered && (!c->rare || (int32_t)(c->rare->told_at - since) > 0);
+}
+
+bool rt_protect_passes(lua_State *L, const rt_engine *e, lua_KContext since) {
+  if (e->told != (uint32_t)since && told_since(rt_call_current(e), (uint32_t)since)) return true;
+  return rt_coroutine_is_closing(L);
+}
+
+void rt_protect_tell(rt_call *c) {
+  rt_engine *e = c->run->engine;
+  rt_call_rare *rare = rt_call_rare_of(c);
+  e->told++;
+  if (rare) {
+    rare->told_at = e->told;
+    if (!c->delivered) rare->unwinding = rt_scheduler_now(&e->scheduler);
+  }
+  c->delivered = true;
+}
+
+/* ---- pcall ---- */
+
+static int pcall_over(lua_State *L, int status, lua_KContext since) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+  if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
+  lua_pushboolean(L, false);
+  lua_insert(L, -2);
+  return 2;
+}
+
+int rt_protect_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, true);
+  lua_insert(L, 1);
+  lua_KContext since = rt_protect_enter(engine(L));
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, since, pcall_over);
+  return pcall_over(L, status, since);
+}
+
+/* ---- xpcall ---- */
+
+/* Stands in for the handler, which is not to see what will pass anyway. Upvalues: the
+ * engine, the handler, the count. */
+static int handle(lua_State *L) {
+  lua_settop(L, 1);
+  if (rt_protect_passes(L, engine(L), lua_tointeger(L, lua_upvalueindex(3)))) return 1;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static int xpcall_over(lua_State *L, int status, lua_KContext since) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
+  if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
+  lua_pushboolean(L, false);
+  lua_insert(L, -2);
+  return 2;
+}
+
+int rt_protect_xpcall(lua_State *L) {
+  rt_engine *e = engine(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_KContext since = rt_protect_enter(e);
+  if (e->scheduler.current) {
+    lua_pushlightuserdata(L, e);
+    lua_pushvalue(L, 2);
+    lua_pushinteger(L, since);
+    lua_pushcclosure(L, handle, 3);
+    lua_replace(L, 2);
+  }
+  int count = lua_gettop(L) - 2;
+  lua_pushboolean(L, true);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);
+  int status = lua_pcallk(L, count, LUA_MULTRET, 2, since, xpcall_over);
+  return xpcall_over(L, status, since);
+}
+
+/* ---- cleanup ---- */
+
+void rt_protect_register(rt_engine *e, lua_CFunction f, int body) {
+  enum { MOST = sizeof e->protectors / sizeof *e->protectors };
+  for (int i = 0; i < e->protector_count; i++)
+    if (e->protectors[i].f == f) return;
+  if (f && e->protector_count < MOST)
+    e->protectors[e->protector_count++] = (rt_protector){f, body};
+}
+
+/* Where the function of the frame keeps what it calls protected; 0: it does no such thing. */
+static int body_index(lua_State *co, const rt_engine *e, lua_Debug *ar) {
+  lua_getinfo(co, "f", ar);
+  lua_CFunction f = lua_tocfunction(co, -1);
+  lua_pop(co, 1);
+  if (!f) return 0;
+  for (int i = 0; i < e->protector_count; i++)
+    if (e->protectors[i].f == f) return e->protectors[i].body;
+  return rt_trace_runs_call(co, ar) ? 2 : 0;
+}
+
+bool rt_protect_is_cleanup(lua_State *L, rt_call *c) {
+  const rt_engine *e = c->run->engine;
+  lua_State *chain[RT_COROUTINES_DEEP];
+  int count = rt_coroutine_chain(rt_task_base(&e->scheduler, &c->task), chain);
+  while (count && chain[count - 1] != L) count--;
+  while (count--) {
+    lua_State *co = chain[count];
+    lua_Debug ar;
+    for (int level = 0; lua_checkstack(co, 4) && lua_getstack(co, level, &ar); level++) {
+      int body = body_index(co, e, &ar);
+      if (!body) continue;
+      // A body stands where it was put to be called; a closing function is called from
+      // further up, where the unwound frames were. Only then is the body's slot a value.
+      if (lua_getlocal(co, &ar, body)) {
+        lua_pop(co, 1);
+        return true;
+      }
+      if (co == c->task.co && rt_trace_runs_call(co, &ar)) return false;
+    }
+  }
+  return false;
+}
