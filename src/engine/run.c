@@ -21,6 +21,11 @@ static void push_root(rt_call *c, lua_State *co) {
   lua_xmove(from, co, run->count);
 }
 
+static void drop_context(rt_run *run) {
+  rt_anchor_drop(&run->engine->scheduler, run->context);
+  run->context = 0;
+}
+
 static void deliver_root(lua_State *L, rt_call *c, int first) {
   rt_run *run = c->run;
   rt_engine *e = run->engine;
@@ -37,6 +42,7 @@ static void deliver_root(lua_State *L, rt_call *c, int first) {
   rt_journal_run_end(e->journal, &record);
   run->over = true;
   run->root = NULL;
+  drop_context(run);
 
   if (!lua_checkstack(run->caller, count + 4)) {
     lua_settop(L, first - 1);
@@ -76,6 +82,7 @@ static int64_t epoch_offset(const rt_scheduler *s) {
 
 void rt_run_unref(rt_run *run) {
   if (--run->refs) return;
+  drop_context(run);
   free(run->fatal);
   free(run);
 }
@@ -93,12 +100,21 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
                      const rt_run_options *options) {
   rt_journal *journal = rt_engine_journal(e, L);
   rt_call *waiter = rt_call_current(e);
+  int context = 0;
+  if (options->context) {
+    lua_pushvalue(L, options->context);
+    context = rt_anchor_put(&e->scheduler, L);
+  }
   rt_run *run = calloc(1, sizeof *run);
-  if (!run) luaL_error(L, "not enough memory");
+  if (!run) {
+    rt_anchor_drop(&e->scheduler, context);
+    luaL_error(L, "not enough memory");
+  }
   *run = (rt_run){
       .engine = e, .refs = 1, .caller = L, .first = first,
       .count = lua_gettop(L) - first + 1, .status = RT_RUNNING, .waiter = waiter,
-      .epoch = epoch_offset(&e->scheduler),
+      .epoch = epoch_offset(&e->scheduler), .timeout = options->timeout,
+      .stop_on_error = options->stop_on_error, .context = context,
   };
   uint8_t id[16];
   rt_uuid_make(&e->uuids, id);

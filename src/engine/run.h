@@ -22,6 +22,9 @@ struct rt_run {
   rt_status status;
   char *fatal;           /* what ends the whole run, whoever catches it; malloc'd, or NULL */
   const char *fatal_kind;
+  int context;           /* anchors the table its calls share, until it is over; 0: none yet */
+  bool stop_on_error;    /* any call that fails ends the run, whoever catches it */
+  double timeout;        /* seconds the root may take; 0: any time */
   char id[37];           /* UUIDv7 */
 };
 
@@ -33,6 +36,9 @@ extern const rt_wait_kind rt_run_wait;
 typedef struct rt_run_options {
   rt_text name;          /* NULL: the root node's */
   const char *script;    /* path, NULL if none */
+  int context;           /* stack index of the table its calls share; 0: a new one */
+  bool stop_on_error;
+  double timeout;        /* seconds; 0: none */
 } rt_run_options;
 
 /* Starts a run of 'node', whose body stands at index 'first' of L with its arguments
