@@ -28,6 +28,9 @@ local rt = {
 local later = {
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
+  retry = { "railtracks.retry", "retry" },
+  verify = { "railtracks.verify" },
+  wrap = { "railtracks.wrap" },
 }
 
 setmetatable(rt, {
