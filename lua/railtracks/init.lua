@@ -26,6 +26,8 @@ local rt = {
 
 --- Where a field comes from: a module, or a field of one.
 local later = {
+  context = { "railtracks.context" },
+  flow = { "railtracks.flow" },
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
   retry = { "railtracks.retry", "retry" },
