@@ -30,6 +30,7 @@ local later = {
   flow = { "railtracks.flow" },
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
+  require = { "railtracks.require" },
   retry = { "railtracks.retry", "retry" },
   verify = { "railtracks.verify" },
   wrap = { "railtracks.wrap" },
