@@ -48,6 +48,18 @@ describe("a recorded call", function()
     assert.equal("railtracks.sleep", run.by_id["1.2"].node)
   end)
 
+  it("names a function of ours that is Lua in the same way", function()
+    local run = record [[
+      package.preload.mine = function() end
+      rt.call(rt.require, "mine")
+      rt.call(rt.retry, { times = 1 }, function() end)
+      rt.call(rt.context.put, "a", 1)
+    ]]
+    assert.equal("railtracks.require", run.by_id["1.1"].node)
+    assert.equal("railtracks.retry", run.by_id["1.2"].node)
+    assert.equal("railtracks.context.put", run.by_id["1.3"].node)
+  end)
+
   it("names the file and line that started it", function()
     local run = record [[
       local function node() end

@@ -12,7 +12,16 @@ local rt = {}
 ---@field name string
 ---@field description? string
 ---@field params? railtracks.Param[]
+---@field record "all"|"none"
+---@field retries? integer|railtracks.RetryOptions
+---@field timeout? number
 ---@operator call(...): ...
+local Node = {}
+
+--- A changed copy. `rt.nodes` keeps the original. A timeout of math.huge is none.
+---@param options railtracks.NodeChange
+---@return railtracks.Node
+function Node:with(options) end
 
 ---@class railtracks.Param
 ---@field name string
@@ -24,6 +33,15 @@ local rt = {}
 ---@field description? string
 ---@field params? railtracks.Param[]  arguments are checked against it before the node runs
 ---@field record? "all"|"none"  "none" keeps arguments and results out of the journal
+---@field timeout? number  seconds a call may take; with retries, each attempt
+---@field retries? integer|railtracks.RetryOptions  after the first attempt (`times` includes it)
+
+---@class railtracks.NodeChange
+---@field name? string
+---@field description? string
+---@field record? "all"|"none"
+---@field timeout? number
+---@field retries? integer|railtracks.RetryOptions
 
 ---@class railtracks.NodeTable: railtracks.NodeOptions
 ---@field name string
@@ -50,9 +68,9 @@ function Task:status() end
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
----@field kind "usage"|"cancelled"|"deadlock"|"journal"|"json"
+---@field kind "usage"|"cancelled"|"deadlock"|"declined"|"journal"|"json"
 ---@field message string
----@field reason? string  of a cancellation
+---@field reason? any  of a cancellation, or why it was declined
 ---@field node? string
 ---@field call? string
 
@@ -125,6 +143,104 @@ function rt.current() end
 ---@param ... any
 ---@return any ...  its results
 function rt.run(node, ...) end
+
+--- Something to run again and again: a node to begin with, and how its runs are to be.
+---@class railtracks.Flow
+---@field name string   of its runs
+---@field entry railtracks.Callable
+local Flow = {}
+
+---@class railtracks.FlowOptions
+---@field entry? railtracks.Callable
+---@field name? string      default: the entry's
+---@field timeout? number   seconds a run may take
+---@field context? table    what rt.context begins with: each run gets a deep copy
+---@field stop_on_error? boolean  a call that fails ends the run, although a caller caught it
+
+---@param options railtracks.FlowOptions
+---@return railtracks.Flow
+function rt.flow(options) end
+
+--- Runs the entry, as rt.run does.
+---@param ... any
+---@return any ...  its results
+function Flow:run(...) end
+
+--- Starts a task of the current call that runs the flow, in a run of its own.
+---@param ... any
+---@return railtracks.Task
+function Flow:spawn(...) end
+
+--- A changed copy.
+---@param options railtracks.FlowOptions
+---@return railtracks.Flow
+function Flow:with(options) end
+
+--- Values shared by all calls of one run, gone with it.
+---@class railtracks.context
+rt.context = {}
+
+---@param key any
+---@param default? any  what there is to be instead of nil
+---@return any
+function rt.context.get(key, default) end
+
+---@param key any
+---@param value any  nil takes the key away
+function rt.context.put(key, value) end
+
+---@param values table  all of it is put
+function rt.context.update(values) end
+
+---@param key any
+function rt.context.delete(key) end
+
+---@return any[] keys  strings first, then numbers, each sorted; then the others
+function rt.context.keys() end
+
+---@class railtracks.RetryOptions
+---@field times? integer     attempts, the first included; math.huge for ever; default 3
+---@field delay? number      seconds before the second attempt; default 0.1
+---@field factor? number     how much longer each next pause is; default 2
+---@field max_delay? number  the longest pause; default 30
+---@field jitter? number     0 to 1: up to this share is added to a pause by chance; default 0.5
+---@field on? fun(err: any, attempt: integer): boolean?  whether to try again
+
+--- Calls the node until it succeeds, in a call named "retry" whose children are the attempts.
+--- Raises the last attempt's error. Not tried again: kinds "fatal" and "usage", a cancellation of
+--- one's own, and "declined" unless `on` says so.
+---@async
+---@param options railtracks.RetryOptions
+---@param node railtracks.Callable
+---@param ... any
+---@return any ...
+function rt.retry(options, node, ...) end
+
+--- A new node with the same name whose calls pass through `fn(next, ...)`: it may change
+--- arguments and results, call `next` any number of times, or fail. Of several the first is
+--- the outermost; wrapping again puts the new ones outside. `rt.nodes` keeps the original.
+---@param node railtracks.Callable
+---@param fn fun(next: (fun(...): ...), ...): ...
+---@param ... fun(next: (fun(...): ...), ...): ...
+---@return railtracks.Node
+function rt.wrap(node, fn, ...) end
+
+--- A new node with the same name. The verifier is called first, with the arguments, and returns
+--- true; true and the arguments to be used instead; or false and a reason: then the call fails
+--- with an error of kind "declined".
+---@param node railtracks.Callable
+---@param verifier railtracks.Callable
+---@param options? { timeout: number? }  seconds the verifier may take
+---@return railtracks.Node
+function rt.verify(node, verifier, options) end
+
+--- `require` for modules that wait while they load. Who asks for a module that is being loaded
+--- waits for it.
+---@async
+---@param name string
+---@return any module
+---@return any data  of its loader
+function rt.require(name) end
 
 --- The kind of an error of the engine's, else nil.
 ---@param e any

@@ -33,10 +33,12 @@ typedef struct node_handle {
   rt_node *node;
 } node_handle;
 
-void rt_node_push(lua_State *L, rt_node *node, int user_values) {
+rt_node *rt_node_push(lua_State *L, const char *name, size_t size, int user_values) {
   node_handle *handle = lua_newuserdatauv(L, sizeof *handle, user_values);
   handle->mark = &node_mark;
-  handle->node = node;
+  handle->node = rt_node_new(name, size);
+  if (!handle->node) luaL_error(L, "not enough memory");
+  return handle->node;
 }
 
 rt_node *rt_node_at(lua_State *L, int index) {

@@ -28,9 +28,9 @@ typedef struct rt_node {
   uint32_t refs;
   rt_call_kind kind;
   bool unrecorded;      /* record = "none": arguments and results stay out of the journal */
-  double timeout;       /* seconds a call of it may take; 0: any time */
   uint32_t param_count;
   rt_param *params;
+  double timeout;       /* seconds a call of it may take; 0: any time */
   size_t name_size;
   char name[];          /* ended by a zero byte */
 } rt_node;
@@ -45,9 +45,9 @@ void rt_node_unref(rt_node *node);
 
 /* ---- the userdata that stands for a node in Lua; its user value 1 is the function ---- */
 
-/* Pushes it; takes over the reference to 'node'. The caller sets the metatable. Raises when
- * out of memory, with the reference still the caller's. */
-void rt_node_push(lua_State *L, rt_node *node, int user_values);
+/* Makes a node and pushes the userdata that owns it; the caller sets the metatable. Raises
+ * when out of memory. */
+rt_node *rt_node_push(lua_State *L, const char *name, size_t size, int user_values);
 
 /* The node of the userdata at 'index'; NULL if it is none. Borrowed. */
 rt_node *rt_node_at(lua_State *L, int index);

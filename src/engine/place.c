@@ -67,8 +67,8 @@ static bool is_better(lua_State *L, int best) {
 }
 
 /* Pushes the shortest name under which package.loaded knows the function at 'index', a
- * global by its bare name; else "[C]". */
-static void push_c_name(lua_State *L, int index) {
+ * global by its bare name; nil if there is none. */
+static void push_loaded_name(lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 8, NULL);
   lua_pushnil(L);
@@ -86,9 +86,24 @@ static void push_c_name(lua_State *L, int index) {
     }
   }
   lua_pop(L, 1);
-  if (!lua_isnil(L, best)) return;
-  lua_pushliteral(L, "[C]");
-  lua_replace(L, best);
+}
+
+/* Pushes the name of the function at 'index', which 'ar' describes unless it is of C. What
+ * is ours has a name people know it by, whether it is C or not. */
+static void push_name(lua_State *L, int index, const lua_Debug *ar) {
+  if (!ar || rt_place_is_ours(ar)) {
+    push_loaded_name(L, index);
+    if (!lua_isnil(L, -1)) return;
+    lua_pop(L, 1);
+  }
+  if (!ar) {
+    lua_pushliteral(L, "[C]");
+    return;
+  }
+  rt_text file = name_of(ar);
+  lua_pushlstring(L, file.data, file.size);
+  lua_pushfstring(L, "%s:%d", lua_tostring(L, -1), ar->linedefined);
+  lua_remove(L, -2);
 }
 
 static struct rt_place_node *find_node(const rt_places *p, uint64_t key) {
@@ -126,14 +141,7 @@ rt_node *rt_place_node(rt_places *p, lua_State *L, int index) {
   }
   if (p->node_count * 2 >= p->slots && !grow_nodes(p)) luaL_error(L, "not enough memory");
 
-  if (c) {
-    push_c_name(L, index);
-  } else {
-    rt_text file = name_of(&ar);
-    lua_pushlstring(L, file.data, file.size);
-    lua_pushfstring(L, "%s:%d", lua_tostring(L, -1), ar.linedefined);
-    lua_remove(L, -2);
-  }
+  push_name(L, index, c ? NULL : &ar);
   size_t size;
   const char *name = lua_tolstring(L, -1, &size);
   rt_node *node = rt_node_new(name, size);

@@ -51,8 +51,8 @@ static inline rt_text rt_place_file(const rt_places *p, rt_place place) {
   return (rt_text){p->files[place.file].text, p->files[place.file].size};
 }
 
-/* The node of the plain function at 'index': "file:line", or a C function's name as in
- * package.loaded, else "[C]". Owned by 'p'. Raises when out of memory. */
+/* The node of the plain function at 'index': "file:line", or for a function of C or of ours
+ * its name as in package.loaded, else "[C]". Owned by 'p'. Raises when out of memory. */
 rt_node *rt_place_node(rt_places *p, lua_State *L, int index);
 
 void rt_places_free(rt_places *p);

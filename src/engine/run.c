@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "engine.h"
 #include "script.h"
 
@@ -42,6 +43,11 @@ const rt_wait_kind rt_run_wait = {.name = "a run", .finish = run_finish};
 static const rt_wait_kind lost_run = {
     .name = "a run", .unlink = run_unlink, .finish = run_finish};
 
+static void drop_context(rt_run *run) {
+  rt_anchor_drop(&run->engine->scheduler, run->context);
+  run->context = 0;
+}
+
 static void deliver_root(lua_State *L, rt_call *c, int first) {
   rt_run *run = c->run;
   rt_engine *e = run->engine;
@@ -58,6 +64,7 @@ static void deliver_root(lua_State *L, rt_call *c, int first) {
   rt_journal_run_end(e->journal, &record);
   run->over = true;
   run->root = NULL;
+  drop_context(run);
 
   if (!lua_checkstack(run->caller, count + 4)) {
     lua_settop(L, first - 1);
@@ -91,6 +98,7 @@ void rt_run_unref(rt_run *run) {
   if (--run->refs) return;
   rt_anchor_drop(&run->engine->scheduler, run->fatal_error);
   rt_anchor_drop(&run->engine->scheduler, run->fatal_failure);
+  drop_context(run);
   free(run->fatal);
   free(run);
 }
@@ -144,16 +152,34 @@ void rt_run_push_fatal(lua_State *L, rt_run *run) {
   rt_anchor_push(s, L, run->fatal_failure);
 }
 
+/* A run that stands still does not wait for its own deadline. */
+static bool set_deadline(lua_State *L, rt_run *run) {
+  if (!(run->timeout > 0)) return true;
+  rt_place here = rt_place_here(&run->engine->places, L);
+  if (!rt_deadline_set(run->root, run->timeout, here, here.file ? NULL : "its run")) return false;
+  rt_deadline_quiet(run->root);
+  return true;
+}
+
 rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
                      const rt_run_options *options) {
   rt_journal *journal = rt_engine_journal(e, L);
   rt_call *waiter = rt_call_current(e);
+  int context = 0;
+  if (options->context) {
+    lua_pushvalue(L, options->context);
+    context = rt_anchor_put(&e->scheduler, L);
+  }
   rt_run *run = calloc(1, sizeof *run);
-  if (!run) luaL_error(L, "not enough memory");
+  if (!run) {
+    rt_anchor_drop(&e->scheduler, context);
+    luaL_error(L, "not enough memory");
+  }
   *run = (rt_run){
       .engine = e, .refs = 1, .caller = L, .first = first,
       .count = lua_gettop(L) - first + 1, .status = RT_RUNNING, .waiter = waiter,
-      .epoch = epoch_offset(&e->scheduler),
+      .epoch = epoch_offset(&e->scheduler), .timeout = options->timeout,
+      .stop_on_error = options->stop_on_error, .context = context,
   };
   uint8_t id[16];
   rt_uuid_make(&e->uuids, id);
@@ -180,7 +206,8 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
   run->number = (uint32_t)record.run;
 
   run->root = rt_call_new(run, NULL, node, &root_use, 0);
-  if (!run->root) {
+  if (!run->root || !set_deadline(L, run)) {
+    if (run->root) rt_call_unref(run->root);
     rt_run_unref(run);
     luaL_error(L, "not enough memory");
   }

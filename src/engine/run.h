@@ -24,8 +24,9 @@ struct rt_run {
   const char *fatal_kind;
   int fatal_error;       /* anchors the error and its failure, if it has been raised already */
   int fatal_failure;
+  int context;           /* anchors the table its calls share, until it is over; 0: none yet */
+  bool stop_on_error;    /* any call that fails ends the run, whoever catches it */
   double timeout;        /* seconds the root may take; 0: any time */
-  bool stop_on_error;    /* a call that fails ends the run, whoever catches it */
   char id[37];           /* UUIDv7 */
 };
 
@@ -37,6 +38,9 @@ extern const rt_wait_kind rt_run_wait;
 typedef struct rt_run_options {
   rt_text name;          /* NULL: the root node's */
   const char *script;    /* path, NULL if none */
+  int context;           /* stack index of the table its calls share; 0: a new one */
+  bool stop_on_error;
+  double timeout;        /* seconds; 0: none */
 } rt_run_options;
 
 /* Starts a run of 'node', whose body stands at index 'first' of L with its arguments

@@ -1,4 +1,4 @@
-/* core.c -- the module railtracks.core: nodes, calls, sleep, runs. */
+/* core.c -- the module railtracks.core: calls, sleep, what is asked of the engine. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,7 +22,6 @@ rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what) {
                  index, luaL_typename(L, index));
 }
 
-static const char node_class = 'c';  // the nodes' metatable's place in the registry
 
 /* ---- rt.sleep(seconds), rt.now() ---- */
 
@@ -90,188 +89,6 @@ static int current(lua_State *L) {
   return 1;
 }
 
-/* ---- rt.run(node, ...) ---- */
-
-/* The file the body comes from, as a path; valid while the function lives. */
-static const char *file_of_body(lua_State *L, int index) {
-  lua_Debug ar;
-  rt_node_push_body(L, index);
-  lua_getinfo(L, ">S", &ar);
-  return *ar.source == '@' ? ar.source + 1 : NULL;
-}
-
-/* core.exit(code, os.exit): cancels the run, which then ends the process. */
-static int exit_run(lua_State *L) {
-  rt_engine *e = rt_lib_engine(L);
-  rt_call *c = rt_call_current(e);
-  e->exit_code = (int)luaL_checkinteger(L, 1);
-  if (!e->exit_asked) {
-    lua_settop(L, 2);
-    e->exit_asked = rt_anchor_put(&e->scheduler, L);
-  }
-  rt_reason *reason = rt_reason_new("os.exit", 7);
-  for (rt_run *r = e->runs; r; r = r->next)
-    if (r->root) rt_call_cancel(r->root, reason);
-  rt_reason_unref(reason);
-  rt_call_raise_cancelled(L, c);
-}
-
-/* core.exit_code() -> what os.exit was called with in the run, or nil */
-static int exit_code(lua_State *L) {
-  const rt_engine *e = rt_lib_engine(L);
-  if (e->exit_asked) lua_pushinteger(L, e->exit_code);
-  else lua_pushnil(L);
-  return 1;
-}
-
-/* Calls the os.exit that was there before ours. */
-static int leave(lua_State *L, rt_engine *e) {
-  rt_anchor_push(&e->scheduler, L, e->exit_asked);
-  lua_pushinteger(L, e->exit_code);
-  lua_pushboolean(L, true);
-  lua_call(L, 2, 0);
-  return 0;
-}
-
-/* Runs what stands at 'first' .. top of L; returns its results or raises. */
-static int run_and_wait(lua_State *L, rt_engine *e, int first, const rt_run_options *options,
-                        bool raise) {
-  if (!e->L) rt_error_raise(L, "usage", "rt.run: Lua is closing");
-  rt_call *waiter = rt_call_current(e);
-  if (waiter) rt_call_check(L, e, "rt.run");
-  else if (e->scheduler.from)
-    rt_error_raise(L, "usage", "rt.run inside a callback of the event loop");
-  rt_node *node = rt_lib_node(L, e, first, "rt.run");
-  rt_run_options asked = *options;
-  if (!asked.script) asked.script = file_of_body(L, first);
-  if (asked.name.data) {
-    // A node of that name, owned by a userdata on the stack in case something raises.
-    node = rt_node_new(asked.name.data, asked.name.size);
-    if (!node) luaL_error(L, "not enough memory");
-    rt_node_push(L, node, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &node_class);
-    lua_setmetatable(L, -2);
-    lua_insert(L, first);
-    first++;
-  }
-  rt_run *run = rt_run_start(L, e, node, first, &asked);
-  if (waiter) {
-    waiter->task.wait.other.on = run;
-    return rt_task_wait(L, &waiter->task, &rt_run_wait);
-  }
-  rt_engine_loop(e, L, &run->over);
-  if (raise && e->exit_asked) return leave(L, e);
-  int count = run->count;
-  bool failed = run->failed;
-  rt_status status = run->status;
-  rt_run_unref(run);
-  if (!raise) {
-    // For the program: whether it went well, and the error with its traceback.
-    const rt_failure *f = failed ? rt_failure_at(L, -1) : NULL;
-    lua_pushstring(L, rt_status_name(status));
-    lua_pushstring(L, f ? f->traceback : "");
-    lua_pushvalue(L, failed ? -4 : -3);
-    return 3;
-  }
-  if (!failed) return count;
-  lua_pop(L, 1);
-  return lua_error(L);
-}
-
-static int run(lua_State *L) {
-  return run_and_wait(L, rt_lib_engine(L), 1, &(rt_run_options){0}, true);
-}
-
-/* core.run_script(name, path or nil, function, ...) -> status, traceback, error */
-static int run_script(lua_State *L) {
-  rt_run_options options = {0};
-  options.name.data = luaL_checklstring(L, 1, &options.name.size);
-  options.script = lua_tostring(L, 2);
-  luaL_checktype(L, 3, LUA_TFUNCTION);
-  return run_and_wait(L, rt_lib_engine(L), 3, &options, false);
-}
-
-/* ---- nodes ---- */
-
-static void read_params(lua_State *L, rt_node *node, int index) {
-  lua_Integer count = luaL_len(L, index);
-  node->params = calloc((size_t)(count ? count : 1), sizeof *node->params);
-  if (!node->params) luaL_error(L, "not enough memory");
-  for (lua_Integer i = 1; i <= count; i++) {
-    rt_param *param = &node->params[i - 1];
-    lua_geti(L, index, i);
-    lua_getfield(L, -1, "name");
-    lua_getfield(L, -2, "type");
-    lua_getfield(L, -3, "optional");
-    param->name = strdup(luaL_checkstring(L, -3));
-    if (!param->name) luaL_error(L, "not enough memory");
-    node->param_count = (uint32_t)i;
-    int type = lua_isnil(L, -2) ? RT_PARAM_ANY : rt_param_type_named(luaL_checkstring(L, -2));
-    if (type < 0) luaL_error(L, "no such type");  // railtracks/init.lua has looked before
-    param->type = (rt_param_type)type;
-    param->optional = lua_toboolean(L, -1);
-    lua_pop(L, 4);
-  }
-}
-
-/* core.node(name, function, description, params or nil, unrecorded) -> Node. Called by
- * railtracks/init.lua, which checks what people give it. */
-static int node(lua_State *L) {
-  size_t size;
-  const char *name = luaL_checklstring(L, 1, &size);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_settop(L, 5);
-  rt_node *node = rt_node_new(name, size);
-  if (!node) luaL_error(L, "not enough memory");
-  node->unrecorded = lua_toboolean(L, 5);
-  rt_node_push(L, node, 3);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &node_class);
-  lua_setmetatable(L, -2);
-  for (int i = 1; i <= 3; i++) {           // function, description, params
-    lua_pushvalue(L, i + 1);
-    lua_setiuservalue(L, -2, i);
-  }
-  if (lua_istable(L, 4)) read_params(L, node, 4);
-  return 1;
-}
-
-static int node_index(lua_State *L) {
-  const rt_node *node = rt_node_at(L, 1);
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (!node) lua_pushnil(L);  // a finalizer met a node that was finalized before
-  else if (strcmp(key, "name") == 0) lua_pushlstring(L, node->name, node->name_size);
-  else if (strcmp(key, "description") == 0) lua_getiuservalue(L, 1, 2);
-  else if (strcmp(key, "params") == 0) lua_getiuservalue(L, 1, 3);
-  else lua_pushnil(L);
-  return 1;
-}
-
-static int node_tostring(lua_State *L) {
-  const rt_node *node = rt_node_at(L, 1);
-  if (node) lua_pushfstring(L, "Node %s", node->name);
-  else lua_pushliteral(L, "Node");
-  return 1;
-}
-
-static int is_node(lua_State *L) {
-  lua_pushboolean(L, rt_node_at(L, 1) != NULL);
-  return 1;
-}
-
-static void open_nodes(lua_State *L, rt_engine *e) {
-  static const luaL_Reg meta[] = {{"__call", rt_lib_call}, {"__index", node_index},
-                                  {"__tostring", node_tostring}, {NULL, NULL}};
-  lua_createtable(L, 0, 6);
-  rt_lib_add(L, e, meta);
-  lua_pushcfunction(L, rt_node_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushliteral(L, "railtracks.Node");
-  lua_setfield(L, -2, "__name");
-  lua_pushliteral(L, "railtracks.Node");
-  lua_setfield(L, -2, "__metatable");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &node_class);
-}
-
 /* ---- errors, lists, settings ---- */
 
 static int kind(lua_State *L) {
@@ -290,9 +107,36 @@ static int traceback(lua_State *L) {
   return 1;
 }
 
-/* core.fail(kind, message): raises an error of the engine's. */
+/* core.fail(kind, message [, fields]): raises an error of the engine's. */
 static int fail(lua_State *L) {
-  rt_error_raise(L, luaL_checkstring(L, 1), "%s", luaL_checkstring(L, 2));
+  lua_settop(L, 3);
+  rt_error_push(L, luaL_checkstring(L, 1), "%s", luaL_checkstring(L, 2));
+  if (lua_istable(L, 3))
+    for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+      lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, 4);
+    }
+  return lua_error(L);
+}
+
+/* core.may_wait(function): raises what rt.FUNCTION would, were it to wait here. For what is
+ * Lua and starts something before it waits. */
+static int may_wait(lua_State *L) {
+  rt_call_check(L, rt_lib_engine(L), luaL_checkstring(L, 1));
+  return 0;
+}
+
+static int passed_through(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  return lua_gettop(L);
+}
+
+/* core.through(f, ...): f(...), called from C and free to wait. */
+static int through(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, passed_through);
+  return lua_gettop(L);
 }
 
 static int array(lua_State *L) {
@@ -404,17 +248,17 @@ static int lost(lua_State *L) {
 
 int rt_open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"array", array}, {"configure", configure}, {"current", current},
-      {"exit", exit_run}, {"exit_code", exit_code}, {"fail", fail}, {"is_node", is_node},
+      {"array", array}, {"configure", configure}, {"current", current}, {"fail", fail},
       {"journal_path", journal_path}, {"kept", kept}, {"kind", kind}, {"lost", lost},
-      {"node", node}, {"now", now}, {"run", run}, {"run_script", run_script},
-      {"sleep", sleep_seconds}, {"traceback", traceback}, {NULL, NULL}};
+      {"may_wait", may_wait}, {"now", now}, {"sleep", sleep_seconds}, {"through", through},
+      {"traceback", traceback}, {NULL, NULL}};
   rt_engine *e = rt_engine_open(L);
   lua_pop(L, 1);
   lua_createtable(L, 0, 32);
-  open_nodes(L, e);
   rt_lib_add(L, e, functions);
   rt_lib_open_call(L, e);
+  rt_lib_open_node(L, e);
+  rt_lib_open_run(L, e);
   rt_lib_open_scope(L, e);
   rt_lib_open_protect(L, e);
   rt_lib_open_task(L, e);

@@ -21,6 +21,9 @@ void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions);
  * 'usage' in the name of 'what'. Borrowed from the value or the engine. */
 rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what);
 
+/* Makes a node and pushes the userdata that stands for it, its user values still nil. */
+rt_node *rt_lib_push_node(lua_State *L, const char *name, size_t size);
+
 /* The Task at 'index' as a call, borrowed; NULL if it is none. */
 rt_call *rt_task_at(lua_State *L, int index);
 
@@ -48,6 +51,8 @@ void rt_lib_push_too_many(lua_State *co);
 void rt_lib_open_call(lua_State *L, rt_engine *e);
 void rt_lib_open_scope(lua_State *L, rt_engine *e);
 void rt_lib_open_protect(lua_State *L, rt_engine *e);
+void rt_lib_open_node(lua_State *L, rt_engine *e);
+void rt_lib_open_run(lua_State *L, rt_engine *e);
 void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);
