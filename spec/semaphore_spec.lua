@@ -134,6 +134,8 @@ describe("semaphore:acquire", function()
 
   it("lets at most n have a permit", in_run(function()
     local sem, inside, most = rt.semaphore(3), 0, 0
+    local list = {}
+    for i = 1, 200 do list[i] = i end
     rt.map(function(i)
       sem:acquire()
       inside = inside + 1
@@ -141,11 +143,7 @@ describe("semaphore:acquire", function()
       later(i % 4)
       inside = inside - 1
       sem:release()
-    end, { n = 200, table.unpack((function()
-      local list = {}
-      for i = 1, 200 do list[i] = i end
-      return list
-    end)()) })
+    end, list)
     assert.equal(3, most)
     assert.equal(3, free(sem))
   end))
@@ -319,6 +317,19 @@ describe("a waiter for a permit", function()
     rt.settle(parent)
     sem:release()
     assert.is_false(got)
+    assert.equal(1, free(sem))
+  end))
+
+  it("that is cancelled by somebody's <close> takes no permit", in_run(function()
+    local sem, task, seen = waiting()
+    later(1)
+    do
+      local guard <close> = closing(function() task:cancel() end)
+      assert(guard)
+    end
+    sem:release()
+    rt.settle(task)
+    assert.is_nil(seen.got)
     assert.equal(1, free(sem))
   end))
 
@@ -732,7 +743,8 @@ describe("permits under random cancellation", function()
       end
 
       for i = 1, 300 do
-        tasks[i] = rt.spawn(random(2) == 1 and by_hand or function() sem:with(hold) end)
+        tasks[i] = random(2) == 1 and rt.spawn(pcall, by_hand)
+          or rt.spawn(pcall, sem.with, sem, hold)
         if random(3) == 1 then later(random(3)) end
         for _ = 1, random(3) - 1 do tasks[random(i)]:cancel() end
       end
