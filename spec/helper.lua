@@ -27,6 +27,18 @@ function helper.fail_with(value)
   return function() error(value, 0) end
 end
 
+--- What is to be closed by calling `fn`: `local guard <close> = closing(fn)`.
+function helper.closing(fn) return setmetatable({}, { __close = fn }) end
+
+--- Chance that is the same in every run of the specs: a function of `n` that returns one of
+--- 1 .. n.
+function helper.generator(seed)
+  return function(n)
+    seed = (seed * 1103515245 + 12345) & 0x7fffffff
+    return (seed >> 8) % n + 1
+  end
+end
+
 --- The error of kind usage that `fn(...)` has to raise, as text.
 function helper.refusal(fn, ...)
   local ok, err = pcall(fn, ...)

@@ -133,6 +133,62 @@ function rt.sleep(seconds) end
 ---@return number seconds  of a monotonic clock
 function rt.now() end
 
+--- Lets at most n tasks at a time pass; those that wait are served first come, first served.
+---@class railtracks.Semaphore
+local Semaphore = {}
+
+--- Calls `fn` with a permit, as part of the current call, and gives the permit back however `fn`
+--- is left: when it returns, fails or is cancelled.
+---@async
+---@param fn fun(...): ...
+---@param ... any
+---@return any ...  all results of `fn`
+function Semaphore:with(fn, ...) end
+
+--- Waits for a permit. It stays taken until somebody calls `release`.
+---@async
+function Semaphore:acquire() end
+
+--- Gives a permit back, to whoever waits longest. Does not wait; any task may call it.
+function Semaphore:release() end
+
+--- May be made outside a run.
+---@param n integer  how many permits there are
+---@return railtracks.Semaphore
+function rt.semaphore(n) end
+
+--- Carries values from one task to another, in the order in which they were sent. `#channel` is
+--- the number of values in its buffer.
+---@class railtracks.Channel
+---@operator len: integer
+local Channel = {}
+
+--- Waits for a receiver or for room in the buffer. Sending to a closed channel is an error, as it
+--- is when the channel is closed meanwhile.
+---@async
+---@param value any  but not nil
+function Channel:send(value) end
+
+--- Waits for a value.
+---@async
+---@return any value   nil once the channel is closed and empty
+---@return boolean ok  false then
+function Channel:receive() end
+
+--- The values until the channel is closed and empty: `for value in channel:each() do`.
+---@return async fun(channel: railtracks.Channel): any
+---@return railtracks.Channel
+function Channel:each() end
+
+--- No more will be sent. What is in the buffer can still be received. Does not wait.
+function Channel:close() end
+
+--- May be made outside a run.
+---@param capacity? integer  how many values may wait in its buffer; 0, the default: `send` waits
+---                          for a receiver; math.huge: no bound
+---@return railtracks.Channel
+function rt.channel(capacity) end
+
 --- The running call; nil outside a run.
 ---@return { run: string, call: string, node: string }?
 function rt.current() end

@@ -5,6 +5,7 @@ local rt = require "railtracks"
 
 -- Lua's own, whatever stands in for it here.
 local pcall = rt.raw and rt.raw.pcall or pcall
+local coroutine = rt.raw and rt.raw.coroutine or coroutine
 
 local function plain(n) return n end
 
@@ -64,6 +65,52 @@ end
 function works.fail(count)
   local ok, err = _G.pcall(rt.call, fail, count)
   assert(not ok and rt.traceback(err))
+end
+
+local function hand_over(count, capacity)
+  local ch, got = rt.channel(capacity), 0
+  rt.spawn(function()
+    for i = 1, count do ch:send(i) end
+    ch:close()
+  end)
+  for _ in ch:each() do got = got + 1 end
+  assert(got == count)
+end
+
+-- One producer, one consumer.
+function works.channel(count) hand_over(count, 0) end
+
+function works.buffered(count) hand_over(count, 64) end
+
+-- The same values from a coroutine of plain Lua.
+function works.resume(count)
+  local yield, got = coroutine.yield, 0
+  for _ in coroutine.wrap(function()
+    for i = 1, count do yield(i) end
+  end) do
+    got = got + 1
+  end
+  assert(got == count)
+end
+
+function works.semaphore(count)
+  local sem = rt.semaphore(1)
+  for _ = 1, count do
+    sem:acquire()
+    sem:release()
+  end
+end
+
+-- Four tasks want the one permit, and let the others run while they have it.
+function works.contended(count)
+  local sem = rt.semaphore(1)
+  rt.map(function()
+    for _ = 1, count // 4 do
+      sem:acquire()
+      rt.sleep(0)
+      sem:release()
+    end
+  end, { 1, 2, 3, 4 })
 end
 
 local work, count, times = ...

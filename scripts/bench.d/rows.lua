@@ -177,6 +177,33 @@ return function(bench)
   }
 
   row {
+    name = "channel", title = "a value from one task to another, journal off",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "rt.channel()", ours("channel", "1000000") },
+      { "rt.channel(64)", ours("buffered", "1000000") },
+      { "coroutine.yield", ours("resume", "1000000") },
+      go("go", "channel", "1000000"),
+      { "go, 64", { bench.build .. "go_peer", "buffered", "1000000" }, needs = "go",
+        beside = "rt.channel(64)" },
+    },
+    bounds = {},
+  }
+
+  row {
+    name = "semaphore", title = "acquire and release, journal off", figure = "us",
+    repetitions = 7,
+    contenders = {
+      { "one task", ours("semaphore", "1000000") },
+      { "four tasks", ours("contended", "1000000") },
+      go("go, one", "semaphore", "1000000"),
+      { "go, four", { bench.build .. "go_peer", "contended", "1000000" }, needs = "go",
+        beside = "four tasks" },
+    },
+    bounds = {},
+  }
+
+  row {
     name = "start", title = "a script that says hello, the whole process",
     figure = "wall_ms", repetitions = 41, memory = true,
     before = function()

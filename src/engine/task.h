@@ -22,6 +22,7 @@
 
 #include "buf.h"
 
+typedef struct rt_line rt_line;
 typedef struct rt_task rt_task;
 typedef struct rt_scheduler rt_scheduler;
 
@@ -49,7 +50,7 @@ typedef struct rt_wait_kind {
 } rt_wait_kind;
 
 struct rt_task {
-  rt_task *next;             /* in the ready queue */
+  rt_task *next;             /* in the ready queue, or in the line it stands in */
   lua_State *co;             /* where its call stands; NULL until it first runs */
   const rt_wait_kind *kind;  /* what it waits for; NULL while it runs or is queued */
   union {
@@ -60,6 +61,11 @@ struct rt_task {
       int status;            /* how what it waited for has ended */
       lua_State *co;         /* on whose stack the C function that waits stands */
     } other;
+    struct {
+      rt_line *on;           /* the line it stands in, or was taken out of */
+      rt_task **link;        /* what points to it there; NULL once it is out */
+      lua_State *co;         /* where other.co is */
+    } line;
   } wait;
   uint32_t base;             /* which of the scheduler's coroutines is resumed for it: 'co',
                               * or what has resumed 'co', directly or through others */

@@ -14,6 +14,25 @@ void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions) {
   }
 }
 
+void rt_lib_add_methods(lua_State *L, rt_engine *e, const luaL_Reg *functions) {
+  for (; functions->name; functions++) {
+    lua_pushlightuserdata(L, e);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, functions->func, 2);
+    lua_setfield(L, -2, functions->name);
+  }
+}
+
+void *rt_lib_self(lua_State *L, const char *what, const char *expected) {
+  if (lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1)) {
+    bool ours = lua_rawequal(L, -1, lua_upvalueindex(2));
+    lua_pop(L, 1);
+    if (ours) return lua_touserdata(L, 1);
+  }
+  rt_error_raise(L, "usage", "%s: expected %s, got %s (a method wants a colon)", what, expected,
+                 lua_isnone(L, 1) ? "nothing" : luaL_typename(L, 1));
+}
+
 rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what) {
   rt_node *node = rt_node_at(L, index);
   if (node) return node;
@@ -264,6 +283,8 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_task(L, e);
   rt_lib_open_group(L, e);
   rt_lib_open_map(L, e);
+  rt_lib_open_semaphore(L, e);
+  rt_lib_open_channel(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");
   lua_pushliteral(L, RT_VERSION);

@@ -17,6 +17,14 @@ static inline rt_engine *rt_lib_engine(lua_State *L) {
 /* Adds the functions to the table at the top, with our upvalues. */
 void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions);
 
+/* The same for the functions of a class, whose metatable stands below the table: it is
+ * their second upvalue. */
+void rt_lib_add_methods(lua_State *L, rt_engine *e, const luaL_Reg *functions);
+
+/* The object a method was called on, at 1: a userdata with the metatable that is the
+ * second upvalue. Raises 'usage' in the name of 'what', which expected 'a Channel'. */
+void *rt_lib_self(lua_State *L, const char *what, const char *expected);
+
 /* The node to be called that stands at 'index': a node, or a plain function's. Raises
  * 'usage' in the name of 'what'. Borrowed from the value or the engine. */
 rt_node *rt_lib_node(lua_State *L, rt_engine *e, int index, const char *what);
@@ -56,6 +64,8 @@ void rt_lib_open_run(lua_State *L, rt_engine *e);
 void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);
+void rt_lib_open_semaphore(lua_State *L, rt_engine *e);
+void rt_lib_open_channel(lua_State *L, rt_engine *e);
 
 /* The module railtracks.core. */
 int rt_open_core(lua_State *L);

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -57,9 +58,50 @@ func deep(count int) int {
 	return 1 + <-answer
 }
 
+func handOver(count, capacity int) {
+	values := make(chan int, capacity)
+	go func() {
+		for i := 0; i < count; i++ {
+			values <- i
+		}
+		close(values)
+	}()
+	for range values {
+	}
+}
+
+// A channel with room for one is Go's usual semaphore.
+func semaphore(count int) {
+	permits := make(chan struct{}, 1)
+	for i := 0; i < count; i++ {
+		permits <- struct{}{}
+		<-permits
+	}
+}
+
+func contended(count int) {
+	var all sync.WaitGroup
+	permits := make(chan struct{}, 1)
+	all.Add(4)
+	for i := 0; i < 4; i++ {
+		go func() {
+			for i := 0; i < count/4; i++ {
+				permits <- struct{}{}
+				runtime.Gosched()
+				<-permits
+			}
+			all.Done()
+		}()
+	}
+	all.Wait()
+}
+
 func main() {
 	works := map[string]func(int){
 		"call": call, "fan": fan, "sleep": sleep, "deep": func(n int) { deep(n) },
+		"channel":   func(n int) { handOver(n, 0) },
+		"buffered":  func(n int) { handOver(n, 64) },
+		"semaphore": semaphore, "contended": contended,
 	}
 	work, times := works[os.Args[1]], 1
 	count, _ := strconv.Atoi(os.Args[2])
