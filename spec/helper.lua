@@ -188,6 +188,31 @@ function process:__close()
   helper.remove(self.folder)
 end
 
+local workplace = {}
+workplace.__index = workplace
+
+--- A new folder to run the program in, with a journal of its own there: `folder`, `journal`,
+--- `write(name, text)`, `run(words, options)` and `start(words, options)` as in `helper`,
+--- `remove()`.
+function helper.workplace()
+  local folder = helper.folder()
+  return setmetatable({ folder = folder, journal = folder .. "/journal.db" }, workplace)
+end
+
+function workplace:write(name, text) return helper.write(self.folder .. "/" .. name, text) end
+
+local function there(self, options)
+  local given = { cd = self.folder, env = "RAILTRACKS_JOURNAL=" .. self.journal }
+  for key, value in pairs(options or {}) do given[key] = value end
+  return given
+end
+
+function workplace:run(words, options) return helper.run(words, there(self, options)) end
+
+function workplace:start(words, options) return helper.start(words, there(self, options)) end
+
+function workplace:remove() helper.remove(self.folder) end
+
 --- What an SQL query finds in a journal, as text: columns divided by '|'.
 function helper.sql(journal, query)
   local output, said, status = helper.shell(
