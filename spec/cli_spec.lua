@@ -40,6 +40,22 @@ describe("the program", function()
     { { "show", "--json=yes" }, "%-%-json" },
     { { "show", "--journal", "none" }, "none" },
     { { "runs", "x" }, "x" },
+    { { "version", "--foo" }, "%-%-foo" },
+    { { "--version", "x" }, "x" },
+    { { "help", "show", "extra" }, "extra" },
+    { { "help", "--foo" }, "%-%-foo" },
+    { { "run", "--timeout", "soon", "-e", "" }, "%-%-timeout.*soon" },
+    { { "run", "--timeout", "0", "-e", "" }, "%-%-timeout.*'0'" },
+    { { "run", "--timeout", "-1", "-e", "" }, "%-%-timeout.*%-1" },
+    { { "run", "--timeout", "2s", "-e", "" }, "%-%-timeout.*2s" },
+    { { "run", "--timeout", "0x10", "-e", "" }, "%-%-timeout.*0x10" },
+    { { "run", "--grace", "nan", "-e", "" }, "%-%-grace.*nan" },
+    { { "run", "--grace", "inf", "-e", "" }, "%-%-grace.*inf" },
+    { { "run", "--slice-limit", ".", "-e", "" }, "%-%-slice%-limit" },
+    { { "run", "--slice-limit" }, "%-%-slice%-limit" },
+    { { "run", "--memory-limit", "lots", "-e", "" }, "%-%-memory%-limit.*lots" },
+    { { "run", "--memory-limit", "0", "-e", "" }, "%-%-memory%-limit.*'0'" },
+    { { "run", "pipe/nothing.lua" }, "pipe/nothing.lua" },
   } do
     it("refuses '" .. table.concat(wrong[1], " ") .. "' in one line, with status 2", function()
       write("broken.lua", "print 'never'\nlocal = 1")
@@ -50,6 +66,28 @@ describe("the program", function()
       assert.equal(2, status)
     end)
   end
+
+  it("takes seconds as a decimal number, and sizes with their unit", function()
+    for _, seconds in ipairs { "5", "0.5", ".5", "5.", "1000000000000000000000" } do
+      for _, option in ipairs { "--timeout", "--grace", "--slice-limit" } do
+        local output, said, status = program { "run", option, seconds, "-e", "print 'on'" }
+        assert.same({ "on\n", "", 0 }, { output, said, status })
+      end
+    end
+    for _, size in ipairs { "100000000", "64M", "1G", "64MiB", "8000000T" } do
+      local output, said, status = program { "run", "--memory-limit", size, "-e", "print 'on'" }
+      assert.same({ "on\n", "", 0 }, { output, said, status })
+    end
+  end)
+
+  it("names every option of run in its help", function()
+    local output = program { "help", "run" }
+    for _, option in ipairs { "-e CODE", "--journal FILE", "--journal-max SIZE",
+      "--record-limit SIZE", "--timeout SECONDS", "--grace SECONDS", "--slice-limit SECONDS",
+      "--memory-limit SIZE" } do
+      assert.matches(option, output, 1, true)
+    end
+  end)
 
   it("opens no journal for a script that does not compile", function()
     program { "-e", "x x" }

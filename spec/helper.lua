@@ -171,14 +171,19 @@ function process:wait()
     tonumber(helper.read(self.folder .. "/status"))
 end
 
---- Waits until the process has written `text` to its standard output.
-function process:wait_for_output(text)
+local function wait_for_text(self, file, text)
   helper.wait_for(text, function()
     if self:over() then return true end
-    return helper.exists(self.output) and helper.read(self.output):find(text, 1, true)
+    return helper.exists(file) and helper.read(file):find(text, 1, true)
   end)
-  assert(helper.read(self.output):find(text, 1, true), helper.read(self.errors))
+  assert(helper.read(file):find(text, 1, true), helper.read(self.errors))
 end
+
+--- Waits until the process has written `text` to its standard output.
+function process:wait_for_output(text) wait_for_text(self, self.output, text) end
+
+--- Waits until it has written `text` to its standard error.
+function process:wait_for_errors(text) wait_for_text(self, self.errors, text) end
 
 function process:__close()
   if not self:over() then

@@ -50,7 +50,7 @@ function Task:status() end
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
----@field kind "usage"|"cancelled"|"deadlock"|"journal"|"json"
+---@field kind "usage"|"cancelled"|"deadlock"|"budget"|"journal"|"json"
 ---@field message string
 ---@field reason? string  of a cancellation
 ---@field node? string

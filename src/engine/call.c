@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "memory.h"
 
 enum {
   SPARE = 256,         // ended calls kept for the next ones
@@ -179,13 +180,19 @@ static int after_children(lua_State *L, rt_task *task);
 
 static const rt_wait_kind children_wait = {.name = "its children", .finish = after_children};
 
+/* Whether the body was unwound by the very error its run is to fail with. */
+static bool fails_with_fatal(lua_State *L, const rt_call *c) {
+  const char *kind = c->unwound ? rt_error_kind(L, 2) : NULL;
+  return kind && strcmp(kind, c->run->fatal_kind) == 0;
+}
+
 /* In: c and what the body left (nothing, or an error). Out: the error of the call and its
  * failure. */
 static int make_failure(lua_State *L) {
   rt_call *c = lua_touserdata(L, 1);
   rt_scheduler *s = &c->run->engine->scheduler;
   lua_settop(L, 2);
-  if (!c->parent && c->run->fatal) {
+  if (!c->parent && c->run->fatal && !fails_with_fatal(L, c)) {
     rt_error_push(L, c->run->fatal_kind, "%s", c->run->fatal);
     lua_replace(L, 2);
     rt_call_note_failure(L, c, 2);
@@ -243,6 +250,7 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
     c->outcome = c->delivered ? RT_CANCELLED : RT_FAILED;
+    if (rt_memory_refused(c->run->engine)) rt_memory_fail(c);
     rt_call_cancel_children(c, "the call that started it has failed");
   } else if (c->cancelled && c->live) {
     c->outcome = RT_CANCELLED;
@@ -385,6 +393,7 @@ static void crashed(rt_scheduler *s, rt_task *task, lua_State *co) {
   lua_State *L = s->own;
   int top = lua_gettop(L);
 
+  if (rt_memory_refused(e)) rt_memory_fail(c);
   c->status = c->outcome = RT_FAILED;
   if (c->recorded)
     rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));

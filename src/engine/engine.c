@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "locate.h"
+#include "memory.h"
+#include "runaway.h"
 
 static const char engine_key = 'e';  // the engine's place in the registry
 
@@ -14,6 +16,7 @@ static const char *signal_name(int signal) {
   switch (signal) {
     case 1: return "hangup (SIGHUP)";
     case 2: return "interrupted (SIGINT)";
+    case 13: return "nobody reads standard output (SIGPIPE)";
     case 15: return "terminated (SIGTERM)";
     default: return "interrupted";
   }
@@ -45,7 +48,24 @@ static void stop_running(lua_State *L, lua_Debug *ar) {
   if (c && !c->over) rt_call_raise_cancelled(L, c);
 }
 
-void rt_engine_stop(rt_engine *e) { rt_scheduler_hook(&e->scheduler, stop_running); }
+void rt_engine_stop(rt_engine *e) {
+  e->stopped = true;
+  rt_scheduler_hook(&e->scheduler, stop_running);
+}
+
+/* The same, but it lets the code clean up. */
+static void unwind_running(lua_State *L, lua_Debug *ar) {
+  rt_engine *e = rt_engine_of(L);
+  rt_call *c = rt_call_current(e);
+  (void)ar;
+  rt_scheduler_unhook(&e->scheduler, L);
+  poked(&e->scheduler);
+  if (c && !c->over && !c->delivered) rt_call_raise_cancelled(L, c);
+}
+
+void rt_engine_unwind(rt_engine *e) {
+  if (!e->stopped) rt_scheduler_hook(&e->scheduler, unwind_running);
+}
 
 /* ---- running ---- */
 
@@ -121,6 +141,7 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
 static int close_engine(lua_State *L) {
   rt_engine *e = lua_touserdata(L, 1);
   if (!e->L) return 0;
+  rt_runaway_free(e->runaway);
   rt_journal_close(e->journal);
   e->journal = NULL;
   rt_scheduler_close(&e->scheduler);
@@ -134,6 +155,7 @@ static int close_engine(lua_State *L) {
   }
   free(e->journal_path);
   free(e->process);
+  rt_memory_free(L, e->memory);
   e->L = NULL;
   return 0;
 }
@@ -157,9 +179,11 @@ rt_engine *rt_engine_open(lua_State *L) {
   rt_coroutine_set(L, &e->scheduler, false);
 
   e->record_limit = RT_RECORD_LIMIT;
+  e->grace = RT_GRACE_NS;
   e->journal_max = INT64_C(2) << 30;
   e->class = rt_call_class;
   e->class.poked = poked;
+  e->class.awake = rt_runaway_awake;
   const char *why = NULL;
   if (rt_scheduler_open(&e->scheduler, L, &e->class, &why) < 0)
     luaL_error(L, "railtracks: cannot open the event loop: %s", why);

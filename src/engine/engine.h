@@ -9,6 +9,9 @@
 #include "task.h"
 #include "uuid.h"
 
+typedef struct rt_runaway rt_runaway;
+typedef struct rt_memory rt_memory;
+
 struct rt_engine {
   rt_scheduler scheduler;   /* first: what a coroutine's extra space points to */
   rt_task_class class;      /* what the scheduler asks of the calls */
@@ -33,9 +36,16 @@ struct rt_engine {
   int exit_code;
   volatile int signal;      /* asked to end by this signal; 0 if not */
   int signal_seen;          /* what of it has been acted upon */
+  volatile bool stopped;    /* rt_engine_stop was called */
+  int64_t run_timeout;      /* nanoseconds a run may take; 0: any number */
+  int64_t grace;            /* nanoseconds that cleanup may take */
+  int64_t slice_limit;      /* nanoseconds code may run without a wait; 0: any number */
+  rt_runaway *runaway;      /* watches that; NULL: nobody does */
+  rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
 };
 
 enum { RT_RECORD_LIMIT = 64 * 1024 };
+#define RT_GRACE_NS INT64_C(5000000000)
 
 /* The engine of a coroutine that runs a task of its. */
 static inline rt_engine *rt_engine_of(lua_State *L) {
@@ -55,6 +65,10 @@ void rt_engine_interrupt(rt_engine *e, int signal);
 /* After rt_engine_interrupt: stops the Lua that is running and does not give way. From a
  * signal handler of the loop's own thread. */
 void rt_engine_stop(rt_engine *e);
+
+/* After rt_engine_interrupt: unwinds the Lua that is running, once; does nothing where that
+ * has begun. From a signal handler of the loop's own thread. */
+void rt_engine_unwind(rt_engine *e);
 
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
 void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);
