@@ -183,14 +183,19 @@ function process:wait()
     tonumber(helper.read(self.folder .. "/status"))
 end
 
---- Waits until the process has written `text` to its standard output.
-function process:wait_for_output(text)
+local function wait_for_text(self, file, text)
   helper.wait_for(text, function()
     if self:over() then return true end
-    return helper.exists(self.output) and helper.read(self.output):find(text, 1, true)
+    return helper.exists(file) and helper.read(file):find(text, 1, true)
   end)
-  assert(helper.read(self.output):find(text, 1, true), helper.read(self.errors))
+  assert(helper.read(file):find(text, 1, true), helper.read(self.errors))
 end
+
+--- Waits until the process has written `text` to its standard output.
+function process:wait_for_output(text) wait_for_text(self, self.output, text) end
+
+--- Waits until it has written `text` to its standard error.
+function process:wait_for_errors(text) wait_for_text(self, self.errors, text) end
 
 function process:__close()
   if not self:over() then
@@ -199,6 +204,31 @@ function process:__close()
   end
   helper.remove(self.folder)
 end
+
+local workplace = {}
+workplace.__index = workplace
+
+--- A new folder to run the program in, with a journal of its own there: `folder`, `journal`,
+--- `write(name, text)`, `run(words, options)` and `start(words, options)` as in `helper`,
+--- `remove()`.
+function helper.workplace()
+  local folder = helper.folder()
+  return setmetatable({ folder = folder, journal = folder .. "/journal.db" }, workplace)
+end
+
+function workplace:write(name, text) return helper.write(self.folder .. "/" .. name, text) end
+
+local function there(self, options)
+  local given = { cd = self.folder, env = "RAILTRACKS_JOURNAL=" .. self.journal }
+  for key, value in pairs(options or {}) do given[key] = value end
+  return given
+end
+
+function workplace:run(words, options) return helper.run(words, there(self, options)) end
+
+function workplace:start(words, options) return helper.start(words, there(self, options)) end
+
+function workplace:remove() helper.remove(self.folder) end
 
 --- What an SQL query finds in a journal, as text: columns divided by '|'.
 function helper.sql(journal, query)

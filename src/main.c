@@ -1,49 +1,96 @@
 /* main.c -- the program: opens Lua, hands its arguments to railtracks.cli. */
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "engine.h"
+#include "runaway.h"
 
 int luaopen_railtracks(lua_State *L);
 
 /* What a signal handler needs to find. The program has one engine. */
 static struct {
   rt_engine *volatile engine;  // NULL while there is nothing to interrupt
+  pid_t thread;                // the loop's
   volatile sig_atomic_t count;
   volatile sig_atomic_t first;
 } caught;
 
-static void on_signal(int number) {
-  if (!caught.engine) return;
-  if (caught.count++ == 0) caught.first = number;
-  if (caught.count >= 3) _exit(128 + caught.first);
-  rt_engine_interrupt(caught.engine, caught.first);
-  if (caught.count == 2) rt_engine_stop(caught.engine);
+/* Whether the handler runs on the loop's thread; else the signal is sent there. */
+static bool on_loop(int number) {
+  if (gettid() == caught.thread) return true;
+  tgkill(getpid(), caught.thread, number);
+  return false;
 }
 
-/* host.catch_signals(): from here on Ctrl-C, SIGTERM and SIGHUP cancel what runs. */
-static int catch_signals(lua_State *L) {
-  caught.engine = rt_engine_open(L);
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigfillset(&action.sa_mask);
-  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-    struct sigaction before;
-    sigaction(signals[i], NULL, &before);
-    // Who starts us with a signal ignored (nohup, a shell's background job) means it.
-    if (before.sa_handler != SIG_IGN) sigaction(signals[i], &action, NULL);
+static void on_ending(int number) {
+  int error = errno;
+  if (caught.engine && on_loop(number)) {
+    if (!caught.first) caught.first = number;
+    if (++caught.count >= 3) _exit(128 + caught.first);
+    rt_engine_interrupt(caught.engine, caught.first);
+    if (caught.count == 2) rt_engine_stop(caught.engine);
   }
-  signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not our end
+  errno = error;
+}
+
+static bool nobody_reads(void) {
+  struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  return poll(&output, 1, 0) == 1 && output.revents & (POLLERR | POLLHUP);
+}
+
+/* A write met a closed pipe, which is an error of that write; only if it is standard
+ * output that is closed, nobody is left to work for. */
+static void on_pipe(int number) {
+  int error = errno;
+  if (caught.engine && on_loop(number) && nobody_reads()) {
+    if (!caught.first) caught.first = number;
+    rt_engine_interrupt(caught.engine, caught.first);
+    rt_engine_unwind(caught.engine);
+  }
+  errno = error;
+}
+
+static void on_tick(int number) {
+  int error = errno;
+  if (caught.engine && on_loop(number)) rt_runaway_tick(caught.engine);
+  errno = error;
+}
+
+static void handle(int number, void (*handler)(int), bool even_if_ignored) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, before;
+  sigfillset(&action.sa_mask);
+  sigaction(number, NULL, &before);
+  if (before.sa_handler != SIG_IGN || even_if_ignored) sigaction(number, &action, NULL);
+}
+
+/* host.catch_signals(): from here on Ctrl-C, SIGTERM, SIGHUP and a closed pipe on standard
+ * output cancel what runs, and code that runs away is noticed. All of it by handlers,
+ * which the programs we start do not inherit. */
+static int catch_signals(lua_State *L) {
+  caught.thread = gettid();
+  caught.engine = rt_engine_open(L);
+  // Who starts us with one of these ignored (nohup, a shell's background job) means it.
+  handle(SIGINT, on_ending, false);
+  handle(SIGTERM, on_ending, false);
+  handle(SIGHUP, on_ending, false);
+  handle(SIGPIPE, on_pipe, true);
+  handle(SIGURG, on_tick, true);
+  if (!rt_runaway_watch(caught.engine, SIGURG) && caught.engine->slice_limit)
+    return luaL_error(L, "cannot watch for runaway code: %s", strerror(errno));
   return 0;
 }
 
 /* host.signal() -> the number of the first signal caught, or nil */
 static int first_signal(lua_State *L) {
-  if (caught.count) lua_pushinteger(L, caught.first);
+  if (caught.first) lua_pushinteger(L, caught.first);
   else lua_pushnil(L);
   return 1;
 }
@@ -53,6 +100,26 @@ static int die_of_pipe(lua_State *L) {
   (void)L;
   signal(SIGPIPE, SIG_DFL);
   return 0;
+}
+
+/* Why writes fail, as far as it can still be found out: the one that failed was not ours,
+ * and what it was to write is gone. */
+static const char *reason(void) {
+  struct statvfs disk;
+  if (write(STDOUT_FILENO, "", 0) < 0) return strerror(errno);
+  if (fstatvfs(STDOUT_FILENO, &disk) == 0 && disk.f_blocks && !disk.f_bavail)
+    return strerror(ENOSPC);
+  return "some of it was lost";
+}
+
+/* host.flush() -> nil, or why not all of the output could be written and whether that is
+ * because nobody reads it */
+static int flush(lua_State *L) {
+  const char *why = fflush(stdout) == 0 ? NULL : strerror(errno);
+  if (!why && !ferror(stdout)) return 0;
+  lua_pushstring(L, why ? why : reason());
+  lua_pushboolean(L, nobody_reads());
+  return 2;
 }
 
 /* host.terminal(fd) -> columns if it is a terminal, else nil */
@@ -68,7 +135,7 @@ static int terminal(lua_State *L) {
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"catch_signals", catch_signals}, {"die_of_pipe", die_of_pipe},
-      {"signal", first_signal}, {"terminal", terminal}, {NULL, NULL}};
+      {"flush", flush}, {"signal", first_signal}, {"terminal", terminal}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
@@ -93,7 +160,15 @@ static int start(lua_State *L) {
   return 1;
 }
 
+/* A standard stream that is closed would be the next file opened: the journal. In its
+ * place stands one of which every use is an error, as if it were closed. */
+static void fill_streams(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv) {
+  fill_streams();
   lua_State *L = luaL_newstate();
   if (!L) {
     fprintf(stderr, "railtracks: not enough memory\n");

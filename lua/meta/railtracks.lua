@@ -68,7 +68,7 @@ function Task:status() end
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
----@field kind "usage"|"cancelled"|"deadlock"|"declined"|"journal"|"json"
+---@field kind "usage"|"timeout"|"cancelled"|"deadlock"|"budget"|"fatal"|"declined"|"journal"|"json"
 ---@field message string
 ---@field reason? any  of a cancellation, or why it was declined
 ---@field node? string

@@ -4,6 +4,7 @@ local core = require "railtracks.core"
 local host = require "railtracks.host"
 
 local OK, FAILED, USAGE = 0, 1, 2
+local NOBODY_READS = 128 + 13 -- as a shell tells of who dies of SIGPIPE
 
 local usage_text = [[
 usage: railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
@@ -28,8 +29,13 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --journal-max SIZE  bytes the journal may take (K, M, G; default 2G): past it the oldest
                       ended runs are removed first; 0 sets no bound
   --record-limit SIZE bytes of an argument or result that are recorded (default 64K)
+  --timeout SECONDS   the run fails when it takes longer
+  --grace SECONDS     how long the cleanup of what is cancelled may take (default 5)
+  --slice-limit SECONDS  code that runs longer without a wait is stopped
+  --memory-limit SIZE    the run fails when its Lua values take more
 
-Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after
+SIGTERM, 129 after SIGHUP, 141 when nobody reads its standard output.
 ]]
 
 help.runs = [[
@@ -79,6 +85,18 @@ local function count(text)
   return number
 end
 
+--- More than nothing of what `read` reads.
+local function positive(read)
+  return function(given)
+    local number = read(given)
+    return number and number > 0 and number or nil
+  end
+end
+
+local function decimal(text)
+  return (text:match("^%d+%.?%d*$") or text:match("^%.%d+$")) and tonumber(text)
+end
+
 local function text(value) return value end
 
 --- How an option's value is read, and what is said when it cannot be.
@@ -87,12 +105,15 @@ local kinds = {
   text = { read = text },
   count = { read = count, wants = "a whole number" },
   size = { read = size, wants = "a size such as 65536, 64K or 2G" },
+  some = { read = positive(size), wants = "a size such as 65536, 64K or 2G, not 0" },
+  seconds = { read = positive(decimal), wants = "a number of seconds such as 5 or 0.5, not 0" },
 }
 
 local options_of = {
   run = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
-    ["--record-limit"] = "size",
+    ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "seconds",
+    ["--slice-limit"] = "seconds", ["--memory-limit"] = "some",
   },
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
@@ -213,11 +234,12 @@ function commands.run(args, at)
 
   core.configure {
     journal = options.journal, journal_max = options.journal_max,
-    record_limit = options.record_limit,
+    record_limit = options.record_limit, timeout = options.timeout, grace = options.grace,
+    slice_limit = options.slice_limit, memory_limit = options.memory_limit,
   }
   host.catch_signals()
   local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
-  io.stdout:flush()
+  host.flush()
   local lost, why = core.lost()
   if lost > 0 then
     io.stderr:write(("railtracks: error: %d calls were not recorded: %s\n"):format(lost, why))
@@ -286,8 +308,12 @@ end
 
 -- version, help -------------------------------------------------------------------------
 
-function commands.version()
-  print(("railtracks %s (%s)"):format(core.version, _VERSION))
+function commands.version(args, at)
+  if args[at] == "--help" or args[at] == "-h" then
+    return commands.help({ "help", "version" }, 2)
+  end
+  if args[at] then return complain("version: what is '%s' to mean?", args[at]) end
+  io.write(("railtracks %s (%s)\n"):format(core.version, _VERSION))
   return OK
 end
 
@@ -295,13 +321,15 @@ function commands.help(args, at)
   local command = args[at]
   if command and not help[command] then
     return complain("help: there is no command %s", command)
+  elseif args[at + 1] then
+    return complain("help: what is '%s' to mean?", args[at + 1])
   end
   io.write(command and help[command] or usage_text)
   return OK
 end
 
---- Does what the arguments say (`args[0]` is the program's name) and returns the exit status.
-return function(args)
+--- Does what the arguments say, and returns the exit status.
+local function obey(args)
   local command = args[1]
   if command == nil then
     io.stderr:write(usage_text)
@@ -309,11 +337,22 @@ return function(args)
   elseif command == "-h" or command == "--help" then
     return commands.help(args, 2)
   elseif command == "-v" or command == "--version" then
-    return commands.version()
+    return commands.version(args, 2)
   elseif commands[command] then
     return commands[command](args, 2)
   elseif command:find("%.lua$") or command == "-" or options_of.run[command:match("^[^=]+")] then
     return commands.run(args, 1)
   end
   return complain("there is no command %s; see 'railtracks help'", command)
+end
+
+--- The program, as `args` say (`args[0]` is its name). Returns the exit status: no success
+--- where what was written did not arrive.
+return function(args)
+  local status = obey(args)
+  local problem, nobody_reads = host.flush()
+  if not problem then return status end
+  if nobody_reads then return status == OK and NOBODY_READS or status end
+  io.stderr:write("railtracks: cannot write to standard output: ", problem, "\n")
+  return status == OK and FAILED or status
 end

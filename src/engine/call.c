@@ -6,6 +6,7 @@
 #include "deadline.h"
 #include "engine.h"
 #include "log.h"
+#include "memory.h"
 #include "protect.h"
 
 enum {
@@ -230,6 +231,12 @@ static void add_unobserved(lua_State *L, rt_call *c, const rt_call *child) {
   lua_pop(L, 2);
 }
 
+/* Whether the body was unwound by the very error its run is to fail with. */
+static bool fails_with_fatal(lua_State *L, const rt_call *c) {
+  const char *kind = c->unwound ? rt_error_kind(L, 2) : NULL;
+  return kind && !c->run->fatal_error && strcmp(kind, c->run->fatal_kind) == 0;
+}
+
 /* In: c and what the body left (nothing, or an error). Out: the error of the call and its
  * failure. */
 static int make_failure(lua_State *L) {
@@ -237,7 +244,7 @@ static int make_failure(lua_State *L) {
   rt_scheduler *s = &c->run->engine->scheduler;
   const rt_deadline *deadline = c->rare ? c->rare->deadline : NULL;
   lua_settop(L, 2);
-  if (!c->parent && c->run->fatal) {
+  if (!c->parent && c->run->fatal && !fails_with_fatal(L, c)) {
     lua_settop(L, 1);
     rt_run_push_fatal(L, c->run);
     if (!lua_isnil(L, 3)) return 2;
@@ -314,6 +321,7 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
     c->outcome = c->delivered && !c->fatal ? RT_CANCELLED : RT_FAILED;
+    if (rt_memory_refused(c->run->engine)) rt_memory_fail(c);
     rt_call_cancel_children(c, c->cancelled ? "the call that started it was cancelled"
                                             : "the call that started it has failed");
   } else if (c->cancelled && c->delivered) {
@@ -339,7 +347,7 @@ static bool enter_body(lua_State *L, rt_call *c) {
   bool fits = !c->node->param_count || rt_node_check(L, c->node, 3, count);
   if (fits) {
     if (!(c->node->timeout > 0)) return true;
-    if (rt_deadline_set(c, c->node->timeout, c->site, "the timeout of its node")) return true;
+    if (rt_deadline_set(c, c->node->timeout, c->site, "by its node")) return true;
     rt_anchor_push(&c->run->engine->scheduler, L, c->run->engine->no_memory);
   }
   lua_replace(L, 2);
@@ -485,6 +493,7 @@ static int deliver_crash(lua_State *L) {
 static void crash(rt_scheduler *s, rt_call *c, int error) {
   lua_State *L = s->own;
   int top = lua_gettop(L);
+  if (rt_memory_refused(c->run->engine)) rt_memory_fail(c);
   c->outcome = RT_FAILED;
   c->unwound = true;
   rt_call_cancel_children(c, "the call that started it has failed");

@@ -11,7 +11,7 @@ static rt_scheduler *scheduler(const rt_deadline *d) { return &d->call->run->eng
 static void describe(const rt_deadline *d, rt_buf *out) {
   rt_text file = rt_place_file(&d->call->run->engine->places, d->set);
   rt_buf_printf(out, "deadline of %.14g s set ", d->seconds);
-  if (d->by) rt_buf_printf(out, "by %s", d->by);
+  if (d->by) rt_buf_text(out, d->by);
   else if (file.data) rt_buf_printf(out, "at %.*s:%u", (int)file.size, file.data, d->set.line);
   else rt_buf_text(out, "by rt.timeout");
 }

@@ -9,7 +9,7 @@ struct rt_deadline {
   rt_call *call;
   double seconds;
   rt_place set;       /* where in the code */
-  const char *by;     /* or by what: "--timeout", "timeout of the node" */
+  const char *by;     /* or what else tells: "by --timeout"; NULL: 'set' */
   bool passed;        /* it has ended the call */
   bool quiet;         /* a run that stands still does not wait for it */
   char *waited;       /* what the call waited for when it passed; malloc'd */

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "locate.h"
+#include "memory.h"
+#include "runaway.h"
 
 static const char engine_key = 'e';  // the engine's place in the registry
 
@@ -20,6 +22,7 @@ static const char *signal_name(int signal) {
   switch (signal) {
     case 1: return "hangup (SIGHUP)";
     case 2: return "interrupted (SIGINT)";
+    case 13: return "nobody reads standard output (SIGPIPE)";
     case 15: return "terminated (SIGTERM)";
     default: return "interrupted";
   }
@@ -28,6 +31,11 @@ static const char *signal_name(int signal) {
 static void poked(rt_scheduler *s) {
   rt_engine *e = (rt_engine *)s;
   int signal = e->signal;
+  if (e->stopped && !e->all_cut) {
+    e->all_cut = true;
+    for (rt_run *run = e->runs; run; run = run->next)
+      if (run->root) rt_call_cut(run->root);
+  }
   if (!signal || e->signal_seen == signal) return;
   e->signal_seen = signal;
   rt_reason *reason = rt_reason_new(signal_name(signal), strlen(signal_name(signal)));
@@ -51,12 +59,28 @@ static void stop_running(lua_State *L, lua_Debug *ar) {
   rt_call *c = rt_call_current(e);
   (void)ar;
   poked(&e->scheduler);
-  for (rt_run *run = e->runs; run; run = run->next)
-    if (run->root) rt_call_cut(run->root);
   if (c && !c->over) rt_call_raise_cancelled(L, c);
 }
 
-void rt_engine_stop(rt_engine *e) { rt_scheduler_hook(&e->scheduler, stop_running); }
+void rt_engine_stop(rt_engine *e) {
+  e->stopped = true;
+  uv_async_send(&e->scheduler.poke);
+  rt_scheduler_hook(&e->scheduler, stop_running);
+}
+
+/* The same, but it lets the code clean up. */
+static void unwind_running(lua_State *L, lua_Debug *ar) {
+  rt_engine *e = rt_engine_of(L);
+  rt_call *c = rt_call_current(e);
+  (void)ar;
+  rt_scheduler_unhook(&e->scheduler, L);
+  poked(&e->scheduler);
+  if (c && !c->over && !c->delivered) rt_call_raise_cancelled(L, c);
+}
+
+void rt_engine_unwind(rt_engine *e) {
+  if (!e->stopped) rt_scheduler_hook(&e->scheduler, unwind_running);
+}
 
 /* ---- running ---- */
 
@@ -132,6 +156,7 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
 static int close_engine(lua_State *L) {
   rt_engine *e = lua_touserdata(L, 1);
   if (!e->L) return 0;
+  rt_runaway_free(e->runaway);
   rt_journal_close(e->journal);
   e->journal = NULL;
   rt_scheduler_close(&e->scheduler);
@@ -145,6 +170,7 @@ static int close_engine(lua_State *L) {
   }
   free(e->journal_path);
   free(e->process);
+  rt_memory_free(L, e->memory);
   e->L = NULL;
   return 0;
 }
@@ -168,10 +194,11 @@ rt_engine *rt_engine_open(lua_State *L) {
   rt_coroutine_set(L, &e->scheduler, false);
 
   e->record_limit = RT_RECORD_LIMIT;
+  e->grace = RT_GRACE_NS;
   e->journal_max = INT64_C(2) << 30;
-  e->grace = RT_GRACE;
   e->class = rt_call_class;
   e->class.poked = poked;
+  e->class.awake = rt_runaway_awake;
   const char *why = NULL;
   if (rt_scheduler_open(&e->scheduler, L, &e->class, &why) < 0)
     luaL_error(L, "railtracks: cannot open the event loop: %s", why);

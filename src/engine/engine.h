@@ -14,6 +14,9 @@ typedef struct rt_protector {
   int body;                 /* where on its stack it keeps what it calls */
 } rt_protector;
 
+typedef struct rt_runaway rt_runaway;
+typedef struct rt_memory rt_memory;
+
 struct rt_engine {
   rt_scheduler scheduler;   /* first: what a coroutine's extra space points to */
   rt_task_class class;      /* what the scheduler asks of the calls */
@@ -43,11 +46,17 @@ struct rt_engine {
   int exit_code;
   volatile int signal;      /* asked to end by this signal; 0 if not */
   int signal_seen;          /* what of it has been acted upon */
+  volatile bool stopped;    /* rt_engine_stop was called */
+  bool all_cut;             /* ... and the grace of all calls was ended */
+  int64_t run_timeout;      /* nanoseconds a run may take; 0: any number */
+  int64_t slice_limit;      /* nanoseconds code may run without a wait; 0: any number */
+  rt_runaway *runaway;      /* watches that; NULL: nobody does */
+  rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
 };
 
 enum { RT_RECORD_LIMIT = 64 * 1024 };
+#define RT_GRACE_NS INT64_C(5000000000)
 
-#define RT_GRACE INT64_C(5000000000)
 
 /* The engine of a coroutine that runs a task of its. */
 static inline rt_engine *rt_engine_of(lua_State *L) {
@@ -71,6 +80,10 @@ void rt_engine_stop(rt_engine *e);
 /* The engine's buffer for words that go into an error or the log, emptied. It is the
  * engine's, so that nothing is lost when Lua raises before they are used. */
 rt_buf *rt_engine_text(rt_engine *e);
+
+/* After rt_engine_interrupt: unwinds the Lua that is running, once; does nothing where that
+ * has begun. From a signal handler of the loop's own thread. */
+void rt_engine_unwind(rt_engine *e);
 
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
 void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);

@@ -4,6 +4,7 @@
 
 #include "coroutine.h"
 #include "engine.h"
+#include "memory.h"
 #include "trace.h"
 
 static rt_engine *engine(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
@@ -35,8 +36,18 @@ void rt_protect_tell(rt_call *c) {
 
 /* ---- pcall ---- */
 
+/* A heap over its limit ends the run, whoever catches the error. */
+static void look_at_memory(lua_State *L) {
+  rt_engine *e = engine(L);
+  rt_call *c = rt_call_current(e);
+  if (!c || !rt_memory_refused(e)) return;
+  rt_memory_fail(c);
+  rt_call_raise_through(L, c);
+}
+
 static int pcall_over(lua_State *L, int status, lua_KContext since) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+  look_at_memory(L);
   if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
   lua_pushboolean(L, false);
   lua_insert(L, -2);
@@ -67,6 +78,7 @@ static int handle(lua_State *L) {
 
 static int xpcall_over(lua_State *L, int status, lua_KContext since) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
+  look_at_memory(L);
   if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
   lua_pushboolean(L, false);
   lua_insert(L, -2);

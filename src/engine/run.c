@@ -154,9 +154,18 @@ void rt_run_push_fatal(lua_State *L, rt_run *run) {
 
 /* A run that stands still does not wait for its own deadline. */
 static bool set_deadline(lua_State *L, rt_run *run) {
-  if (!(run->timeout > 0)) return true;
+  double seconds = run->timeout;
   rt_place here = rt_place_here(&run->engine->places, L);
-  if (!rt_deadline_set(run->root, run->timeout, here, here.file ? NULL : "its run")) return false;
+  const char *by = here.file ? NULL : "for its run";
+  if (run->engine->run_timeout && !run->waiter) {
+    double most = (double)run->engine->run_timeout / 1e9;
+    if (!(seconds > 0) || most < seconds) {
+      seconds = most;
+      by = "by --timeout";
+    }
+  }
+  if (!(seconds > 0)) return true;
+  if (!rt_deadline_set(run->root, seconds, here, by)) return false;
   rt_deadline_quiet(run->root);
   return true;
 }

@@ -14,6 +14,7 @@ struct rt_run {
   int first, count;      /* ... here, and leaves its results */
   bool failed;           /* they are an error and its failure */
   bool over;
+  bool over_limit;       /* it fails because of the memory limit */
   uint32_t next_seq;
   uint32_t number;       /* in the journal's records */
   uint32_t refs;

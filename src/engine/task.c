@@ -1,6 +1,7 @@
 #include "task.h"
 
 #include <lauxlib.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -253,12 +254,16 @@ static void run_task(rt_scheduler *s, rt_task *task) {
   s->current = task;
   s->active = co;
   s->turn++;
+  atomic_signal_fence(memory_order_seq_cst);  // it falls asleep only while none is active
+  if (s->dozing) s->class->awake(s);
   int status = lua_resume(co, s->from, 0, &results);
   while (status == LUA_YIELD && !s->current->kind) {
     lua_pop(co, results);
     lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
     status = lua_resume(co, s->from, 0, &results);
   }
+  s->active = NULL;
+  atomic_signal_fence(memory_order_seq_cst);  // no hook is set from here on
   if (s->hooked) {
     lua_sethook(s->hooked, NULL, 0, 0);
     s->hooked = NULL;
@@ -266,7 +271,6 @@ static void run_task(rt_scheduler *s, rt_task *task) {
   // The coroutine may have passed from the task it was resumed for to others.
   task = s->current;
   s->current = NULL;
-  s->active = NULL;
   if (status == LUA_YIELD) return;
   if (status == LUA_OK) {
     give_coroutine(s, base);
@@ -297,8 +301,14 @@ rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
 
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook) {
   if (!s->active) return;
+  if (s->hooked && s->hooked != s->active) lua_sethook(s->hooked, NULL, 0, 0);
   s->hooked = s->active;
   lua_sethook(s->hooked, hook, LUA_MASKCOUNT, 1);
+}
+
+void rt_scheduler_unhook(rt_scheduler *s, lua_State *L) {
+  lua_sethook(L, NULL, 0, 0);
+  if (s->hooked == L) s->hooked = NULL;
 }
 
 bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {

@@ -86,6 +86,8 @@ typedef struct rt_task_class {
   void (*crashed)(rt_scheduler *s, rt_task *task, lua_State *co);
   /* Somebody has sent s->poke. */
   void (*poked)(rt_scheduler *s);
+  /* A task is about to run while s->dozing, which this clears. */
+  void (*awake)(rt_scheduler *s);
 } rt_task_class;
 
 typedef struct rt_coroutine {
@@ -112,6 +114,7 @@ struct rt_scheduler {
   int64_t slice_end;    /* when I/O is to be looked at; 0 until somebody looks */
   int turns;            /* tasks until the clock is looked at */
   lua_State *volatile hooked;  /* a hook is set on it that ends with its turn */
+  volatile bool dozing; /* nobody watches how long tasks run: the loop has slept */
   rt_task *first;       /* the ready queue */
   rt_task **last;
   rt_coroutine *coroutines;  /* those that tasks run on, and the pool */
@@ -153,9 +156,12 @@ static inline lua_State *rt_task_base(const rt_scheduler *s, const rt_task *task
  * false when nothing is left that could ever run. */
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
 
-/* Sets a hook on the running coroutine, if any, for every instruction until it gives way.
- * From a signal handler of the loop's own thread. */
+/* Sets a hook on the running coroutine, if any, for every instruction until it gives way,
+ * in place of the one set so before. From a signal handler of the loop's own thread. */
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);
+
+/* Takes it away. For use in the hook, which runs on L. */
+void rt_scheduler_unhook(rt_scheduler *s, lua_State *L);
 
 /* ---- what stands in a coroutine's extra space: its scheduler, and a mark ---- */
 

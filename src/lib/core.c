@@ -4,6 +4,7 @@
 
 #include "lib.h"
 #include "locate.h"
+#include "memory.h"
 #include "value.h"
 
 void rt_lib_add(lua_State *L, rt_engine *e, const luaL_Reg *functions) {
@@ -170,22 +171,45 @@ static int array(lua_State *L) {
   return 1;
 }
 
-/* core.configure{journal=, journal_max=, record_limit=}, before the first run. */
+/* Nanoseconds of the seconds in the field of the table at 1; 'other' if there are none. */
+static int64_t take_seconds(lua_State *L, const char *field, int64_t other) {
+  lua_getfield(L, 1, field);
+  if (!lua_isnil(L, -1)) {
+    lua_Number seconds = luaL_checknumber(L, -1);
+    other = seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2;
+    if (other < 1) other = 1;
+  }
+  lua_pop(L, 1);
+  return other;
+}
+
+static int64_t take_integer(lua_State *L, const char *field, int64_t other) {
+  lua_getfield(L, 1, field);
+  if (!lua_isnil(L, -1)) other = luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return other;
+}
+
+/* core.configure{journal=, journal_max=, record_limit=, timeout=, grace=, slice_limit=,
+ * memory_limit=}, before the first run. */
 static int configure(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lua_getfield(L, 1, "journal");
-  lua_getfield(L, 1, "journal_max");
-  lua_getfield(L, 1, "record_limit");
   if (!lua_isnil(L, 2)) {
     const char *path = luaL_checkstring(L, 2);
     free(e->journal_path);
     e->journal_none = strcmp(path, "none") == 0;
     e->journal_path = e->journal_none ? NULL : strdup(path);
   }
-  if (!lua_isnil(L, 3)) e->journal_max = luaL_checkinteger(L, 3);
-  if (!lua_isnil(L, 4)) e->record_limit = (size_t)luaL_checkinteger(L, 4);
+  e->journal_max = take_integer(L, "journal_max", e->journal_max);
+  e->record_limit = (size_t)take_integer(L, "record_limit", (int64_t)e->record_limit);
+  e->run_timeout = take_seconds(L, "timeout", e->run_timeout);
+  e->grace = take_seconds(L, "grace", e->grace);
+  e->slice_limit = take_seconds(L, "slice_limit", e->slice_limit);
+  int64_t memory = take_integer(L, "memory_limit", 0);
+  if (memory > 0) rt_memory_bound(L, e, (size_t)memory);
   return 0;
 }
 

@@ -1,0 +1,247 @@
+local helper = require "spec.helper"
+
+describe("the program", function()
+  local place, journal
+
+  before_each(function()
+    place = helper.workplace()
+    journal = place.journal
+  end)
+  after_each(function() place:remove() end)
+
+  local function write(name, text) return place:write(name, text) end
+
+  --- Runs the program in the folder, with its journal there.
+  local function program(words, options) return place:run(words, options) end
+
+  local function one_line(text)
+    assert.matches("^railtracks: [^\n]+\n$", text)
+  end
+
+  describe("listing runs", function()
+    it("has the newest first", function()
+      for _, name in ipairs { "first", "second", "third" } do
+        write(name .. ".lua", "")
+        program { "run", name .. ".lua" }
+      end
+      local output, said, status = program { "runs" }
+      assert.same({ "", 0 }, { said, status })
+      assert.matches("third.*second.*first", output)
+    end)
+
+    it("tells status and count of calls", function()
+      program { "-e", "require('railtracks').map(function() end, { 1, 2 })" }
+      program { "-e", "error 'x'" }
+      local output = program { "runs" }
+      assert.matches("failed[^\n]*%s1%s[^\n]*\n[^\n]*done[^\n]*%s3%s", output)
+    end)
+
+    it("is a JSON list with --json", function()
+      program { "-e", "" }
+      program { "-e", "error 'x'" }
+      local list = require("cjson").decode((program { "runs", "--json" }))
+      assert.equal(2, #list)
+      local keys = {}
+      for key in pairs(list[1]) do keys[#keys + 1] = key end
+      table.sort(keys)
+      assert.same({ "calls", "ended_at", "error", "id", "name", "started_at", "status" }, keys)
+      assert.equal("failed", list[1].status)
+      assert.equal("done", list[2].status)
+    end)
+
+    it("stops at --limit", function()
+      for _ = 1, 3 do program { "-e", "" } end
+      assert.equal(2, #require("cjson").decode((program { "runs", "--json", "--limit", "2" })))
+      local _, lines = (program { "runs", "--limit", "2" }):gsub("%(command line%)", "")
+      assert.equal(2, lines)
+    end)
+
+    it("says that a journal without runs has none", function()
+      program { "-e", "" }
+      helper.sql(journal, "DELETE FROM runs")
+      local output, _, status = program { "runs" }
+      assert.matches("no runs", output)
+      assert.equal(0, status)
+      assert.same({}, require("cjson").decode((program { "runs", "--json" })))
+    end)
+
+    it("fails in one line where there is no journal", function()
+      local output, said, status = program { "runs" }
+      assert.equal("", output)
+      one_line(said)
+      assert.matches(journal, said, 1, true)
+      assert.equal(1, status)
+    end)
+  end)
+
+  describe("showing a run", function()
+    it("is a tree with arguments, results and errors", function()
+      write("script.lua", [[
+        local rt = require "railtracks"
+        local leaf = rt.function_node("leaf", function(word)
+          if word == "bad" then error "it broke" end
+          return word:upper()
+        end)
+        local branch = rt.function_node("branch", function(...)
+          rt.settle(rt.spawn(leaf, ...), rt.spawn(leaf, "bad"))
+        end)
+        rt.call(branch, "word")
+      ]])
+      program { "run", "script.lua" }
+      local output, said, status = program { "show" }
+      assert.same({ "", 0 }, { said, status })
+      assert.matches('\n[^\n]-script.lua%(%)[^\n]*\n[^\n]-  %S+ branch%("word"%)[^\n]*\n'
+        .. '[^\n]-    %S+ leaf%("word"%) → "WORD"\n[^\n]-    %S+ leaf%("bad"%)[^\n]*\n'
+        .. '[^\n]*it broke\n', output)
+    end)
+
+    it("shows the newest by default, and @N counts from there", function()
+      for _, name in ipairs { "first", "second", "third" } do
+        write(name .. ".lua", "")
+        program { "run", name .. ".lua" }
+      end
+      assert.matches("^third.lua", (program { "show" }))
+      assert.matches("^third.lua", (program { "show", "@1" }))
+      assert.matches("^second.lua", (program { "show", "@2" }))
+      assert.matches("^first.lua", (program { "show", "@3" }))
+    end)
+
+    it("finds a run by a unique beginning or end of its id", function()
+      write("first.lua", "")
+      program { "run", "first.lua" }
+      write("second.lua", "")
+      program { "run", "second.lua" }
+      local id = helper.recorded(journal, "@2").run.id
+      assert.matches("^first.lua", (program { "show", id }))
+      assert.matches("^first.lua", (program { "show", id:sub(1, -2) }))
+      assert.matches("^first.lua", (program { "show", id:sub(-8) }))
+    end)
+
+    it("refuses a beginning that means several runs", function()
+      program { "-e", "" }
+      program { "-e", "" }
+      local output, said, status = program { "show", "0" }
+      assert.equal("", output)
+      one_line(said)
+      assert.equal(1, status)
+    end)
+
+    for _, name in ipairs { "@2", "@0", "@", "@x", "zzz", "" } do
+      it(("says that there is no run '%s'"):format(name), function()
+        program { "-e", "" }
+        local output, said, status = program { "show", name }
+        assert.equal("", output)
+        one_line(said)
+        assert.equal(1, status)
+      end)
+    end
+
+    it("is one JSON object with --json, before or behind the run", function()
+      program { "-e", "" }
+      local before = program { "show", "--json", "@1" }
+      assert.equal(before, (program { "show", "@1", "--json" }))
+      local keys = {}
+      for key in pairs(require("cjson").decode(before)) do keys[#keys + 1] = key end
+      table.sort(keys)
+      assert.same({ "calls", "run" }, keys)
+    end)
+
+    it("has every field of every call in the JSON", function()
+      program { "-e", "require('railtracks').call(function() end)" }
+      for _, call in ipairs(helper.recorded(journal, "@1").calls) do
+        local keys = {}
+        for key in pairs(call) do keys[#keys + 1] = key end
+        table.sort(keys)
+        assert.same({ "args", "ended_at", "error", "id", "kind", "node", "parent", "results",
+          "site", "spawned_at", "started_at", "status" }, keys)
+      end
+    end)
+
+    it("tells the failure of the run with its traceback", function()
+      program { "-e", "error 'it broke'" }
+      local output = program { "show" }
+      assert.matches("failed", output)
+      assert.matches("error:.*it broke\nstack traceback:", output)
+    end)
+
+    it("shortens long arguments and results", function()
+      program { "-e",
+        "require('railtracks').call(function(...) return ... end, ('x'):rep(5000))" }
+      for line in (program { "show" }):gmatch "[^\n]+" do
+        assert.is_true(utf8.len(line) <= 100, line)
+      end
+    end)
+
+    it("has no escape codes where its output is no terminal", function()
+      program { "-e", "pcall(require('railtracks').call, error, 'x')" }
+      assert.not_matches("\27", (program { "show" }))
+      assert.not_matches("\27", (program { "runs" }))
+    end)
+
+    local function on_terminal(words, env)
+      local line = { env, helper.quote(helper.program) }
+      for _, word in ipairs(words) do line[#line + 1] = helper.quote(word) end
+      return (helper.shell(("script -qec %s /dev/null </dev/null"):format(
+        helper.quote("env " .. table.concat(line, " ")))))
+    end
+
+    it("has colours on a terminal, but not with NO_COLOR", function()
+      program { "-e", "" }
+      local words = { "show", "--journal", journal }
+      assert.matches("\27%[", on_terminal(words, "-u NO_COLOR TERM=xterm"))
+      assert.not_matches("\27", on_terminal(words, "NO_COLOR=1 TERM=xterm"))
+      assert.not_matches("\27", on_terminal(words, "-u NO_COLOR TERM=dumb"))
+    end)
+
+    it("lets no control character of names, values and errors through", function()
+      program { "-e", [[
+        local rt = require "railtracks"
+        local evil = "\27[31m\7\r\8\127\u{9b}\u{202e}"
+        local node = rt.function_node("evil" .. evil, function(...) return ... end)
+        rt.call(node, evil, { [evil] = evil })
+        rt.call(function() error(evil) end)
+      ]] }
+      local output = (program { "show" }):gsub("\n", "")
+      assert.not_matches("[%c\127]", output)
+      assert.not_matches("\u{9b}", output, 1, true)
+      assert.not_matches("\u{202e}", output, 1, true)
+    end)
+
+    it("ends quietly when nobody reads on", function()
+      program { "-e", "local rt = require 'railtracks'; local l = {}; "
+        .. "for i = 1, 50000 do l[i] = i end; rt.map(function() end, l)" }
+      for _, words in ipairs { "show --all", "show --json", "runs" } do
+        local output, said = helper.shell(("%s %s --journal %s | head -1"):format(
+          helper.quote(helper.program), words, journal))
+        assert.matches("^[^\n]+\n$", output)
+        assert.equal("", said)
+      end
+    end)
+
+    it("shows 200 calls by default, and says how many more there are", function()
+      program { "-e", "local rt = require 'railtracks'; local l = {}; "
+        .. "for i = 1, 1000 do l[i] = i end; rt.map(function() end, l)" }
+      local output = program { "show" }
+      local _, lines = output:gsub("\n", "")
+      assert.is_true(lines < 210)
+      assert.matches("801 more calls %(%-%-all shows them%)", output)
+      _, lines = (program { "show", "--all" }):gsub("\n", "")
+      assert.is_true(lines > 1000)
+      assert.matches("991 more calls", (program { "show", "--limit", "10" }))
+    end)
+
+    it("cuts a run of a million calls and says so", function()
+      local _, said, status = program { "-e", [[
+        local rt = require "railtracks"
+        local items = {}
+        for i = 1, 1000000 do items[i] = i end
+        rt.map(function() end, items)
+      ]] }
+      assert.same({ "", 0 }, { said, status })
+      local output = program { "show" }
+      assert.matches("1,000,001 calls", output)
+      assert.matches("999,801 more calls", output)
+      assert.is_true(#output < 40000)
+    end)
+  end)
+end)
