@@ -75,11 +75,11 @@ static void collect(lua_State *L, lua_Debug *ar) {
   m->mark = over ? m->used + limit / 16 : limit - left / 2;
   if (!over || !c || c->over) return;
 
-  rt_memory_fail(c);
+  c->run->over_limit = true;
   char room[MESSAGE];
   write_message(c, room);
   rt_error_push(L, "budget", "%s", room);
-  rt_call_raise_through(L, c);
+  rt_run_raise(L, c);
 }
 
 /* Whether the heap may grow by 'more' bytes and past the mark. */

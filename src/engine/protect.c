@@ -18,8 +18,14 @@ static bool told_since(const rt_call *c, uint32_t since) {
   return c && c->delivered && (!c->rare || (int32_t)(c->rare->told_at - since) > 0);
 }
 
-bool rt_protect_passes(lua_State *L, const rt_engine *e, lua_KContext since) {
-  if (e->told != (uint32_t)since && told_since(rt_call_current(e), (uint32_t)since)) return true;
+bool rt_protect_passes(lua_State *L, rt_engine *e, lua_KContext since) {
+  rt_call *c = rt_call_current(e);
+  if (c && rt_memory_refused(e)) {  // a heap over its limit ends the run, whoever catches it
+    rt_memory_fail(c);
+    c->fatal = true;
+    rt_protect_tell(c);
+  }
+  if (e->told != (uint32_t)since && told_since(c, (uint32_t)since)) return true;
   return rt_coroutine_is_closing(L);
 }
 
@@ -36,18 +42,8 @@ void rt_protect_tell(rt_call *c) {
 
 /* ---- pcall ---- */
 
-/* A heap over its limit ends the run, whoever catches the error. */
-static void look_at_memory(lua_State *L) {
-  rt_engine *e = engine(L);
-  rt_call *c = rt_call_current(e);
-  if (!c || !rt_memory_refused(e)) return;
-  rt_memory_fail(c);
-  rt_call_raise_through(L, c);
-}
-
 static int pcall_over(lua_State *L, int status, lua_KContext since) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
-  look_at_memory(L);
   if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
   lua_pushboolean(L, false);
   lua_insert(L, -2);
@@ -78,7 +74,6 @@ static int handle(lua_State *L) {
 
 static int xpcall_over(lua_State *L, int status, lua_KContext since) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
-  look_at_memory(L);
   if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
   lua_pushboolean(L, false);
   lua_insert(L, -2);

@@ -21,7 +21,7 @@ lua_KContext rt_protect_enter(const rt_engine *e);
 
 /* Whether the error at the top of L, which has arrived where rt_protect_enter returned
  * 'since', is to be raised on. */
-bool rt_protect_passes(lua_State *L, const rt_engine *e, lua_KContext since);
+bool rt_protect_passes(lua_State *L, rt_engine *e, lua_KContext since);
 
 /* The running call 'c' is told to end: counts it. */
 void rt_protect_tell(rt_call *c);

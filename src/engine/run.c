@@ -141,6 +141,15 @@ void rt_run_fail_with(rt_run *run, lua_State *L, int index) {
   end_run(run, "fatal", run->fatal ? run->fatal : "not enough memory");
 }
 
+_Noreturn void rt_run_raise(lua_State *L, rt_call *c) {
+  rt_call_note_failure(L, c, -1);
+  lua_pushvalue(L, -1);
+  rt_call_push_failure(L, c);
+  rt_run_fail_with(c->run, L, -2);
+  lua_pop(L, 2);
+  rt_call_raise_through(L, c);
+}
+
 void rt_run_push_fatal(lua_State *L, rt_run *run) {
   rt_scheduler *s = &run->engine->scheduler;
   if (!run->fatal_error) {

@@ -56,6 +56,9 @@ void rt_run_fail(rt_run *run, const char *kind, const char *message);
 /* The same with the error at 'index' of L and its failure (or nil) behind it. */
 void rt_run_fail_with(rt_run *run, lua_State *L, int index);
 
+/* The same with the error at the top of L, which is raised in the running call 'c'. */
+_Noreturn void rt_run_raise(lua_State *L, rt_call *c);
+
 /* Pushes what has ended the run: the error, and its failure or nil. */
 void rt_run_push_fatal(lua_State *L, rt_run *run);
 

@@ -122,12 +122,7 @@ static int fatal(lua_State *L) {
   rt_error_push(L, "fatal", "%s", luaL_tolstring(L, 1, NULL));
   if (!c) return lua_error(L);
   rt_call_add_identity(L, c);
-  rt_call_note_failure(L, c, -1);
-  lua_pushvalue(L, -1);
-  rt_call_push_failure(L, c);
-  rt_run_fail_with(c->run, L, -2);
-  lua_settop(L, -2);
-  rt_call_raise_through(L, c);
+  rt_run_raise(L, c);
 }
 
 void rt_lib_open_call(lua_State *L, rt_engine *e) {
