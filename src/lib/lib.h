@@ -39,6 +39,16 @@ rt_call *rt_task_at(lua_State *L, int index);
  * failure; returns how many. */
 int rt_task_push_outcome(lua_State *L, int index);
 
+/* The value at 'index' for a message about it, left on the stack: 2.5, string "2", table. */
+const char *rt_lib_given(lua_State *L, int index);
+
+/* The length of the list at 'index': its n, else what # says. Raises 'usage' in the name of
+ * 'what' if that is no length. */
+uint32_t rt_lib_length(lua_State *L, int index, const char *what);
+
+/* Whether the list at 'index' is what a raw look at it says. */
+bool rt_lib_is_plain(lua_State *L, int index);
+
 /* One call that a group waits for, beyond the first group; in a list, newest first. */
 struct rt_member {
   struct rt_member *next;
