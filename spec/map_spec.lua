@@ -220,6 +220,15 @@ describe("rt.map's limit", function()
       assert.matches("limit", tostring(err), 1, true)
     end))
   end
+
+  it("is shown with its type where it is refused", in_run(function()
+    local function said(limit)
+      return tostring(select(2, pcall(rt.map, sleepy, { 1 }, { limit = limit })))
+    end
+    assert.matches('got string "2"', said "2", 1, true)
+    assert.matches("got 1.5", said(1.5), 1, true)
+    assert.matches("got table", said {}, 1, true)
+  end))
 end)
 
 describe("rt.map refuses", function()
@@ -228,6 +237,16 @@ describe("rt.map refuses", function()
   it("a list that is no table", in_run(function()
     assert.matches("string", refusal(sleepy, "list"), 1, true)
     assert.matches("argument 2", refusal(sleepy), 1, true)
+  end))
+
+  it("a list whose n is no length", in_run(function()
+    for shown, n in pairs { ["2.5"] = 2.5, ["-1"] = -1, ['string "2"'] = "2",
+      ["1e+300"] = 1e300 } do
+      assert.matches(shown, refusal(sleepy, { 1, 2, n = n }), 1, true)
+    end
+    refusal(sleepy, { n = 1 << 40 })
+    refusal(sleepy, { n = 0 / 0 })
+    assert.equal(3, rt.map(type, { 1, 2, n = 3.0 }).n)
   end))
 
   it("options that are no table", in_run(function()

@@ -68,9 +68,10 @@ function Task:status() end
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
----@field kind "usage"|"timeout"|"cancelled"|"deadlock"|"budget"|"fatal"|"declined"|"journal"|"json"
+---@field kind "usage"|"timeout"|"cancelled"|"deadlock"|"budget"|"fatal"|"any"|"declined"|"journal"|"json"
 ---@field message string
 ---@field reason? any  of a cancellation, or why it was declined
+---@field errors? any[]  of kind "any": every failure
 ---@field node? string
 ---@field call? string
 
@@ -112,6 +113,32 @@ function rt.gather(tasks) end
 ---@return { ok: boolean, value: any, error: any }[] outcomes  in order, with `n`
 ---@overload fun(...: railtracks.Task): table
 function rt.settle(tasks) end
+
+--- Waits for the first task to end: its result is returned, or its error raised. The others are
+--- cancelled and waited for.
+---@async
+---@param tasks railtracks.Task[]  at least one
+---@return any value      the first result of the winner
+---@return integer index  which of the tasks it was
+---@overload fun(...: railtracks.Task): any, integer
+function rt.race(tasks) end
+
+--- Waits for the first task to succeed; the others are cancelled and waited for. If all fail, an
+--- error of kind "any" is raised that has every failure in `errors`, in the order of the tasks.
+---@async
+---@param tasks railtracks.Task[]  at least one
+---@return any value      the first result of the one that succeeded
+---@return integer index  which of the tasks it was
+---@overload fun(...: railtracks.Task): any, integer
+function rt.any(tasks) end
+
+--- An iterator over tasks in the order they end: `for index, ok, value in rt.as_completed(tasks)`.
+--- Where `ok` is false, `value` is the error. Leaving the loop cancels nothing. Any task may take
+--- the next one, but only one at a time may wait for it.
+---@param tasks railtracks.Task[]
+---@return fun(): integer?, boolean, any
+---@overload fun(...: railtracks.Task): fun(): integer?, boolean, any
+function rt.as_completed(tasks) end
 
 ---@class railtracks.MapOptions
 ---@field limit? integer   how many calls at a time; default: no limit

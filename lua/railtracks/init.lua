@@ -6,7 +6,9 @@
 local core = require "railtracks.core"
 
 local rt = {
+  any = core.any,
   array = core.array,
+  as_completed = core.as_completed,
   call = core.call,
   channel = core.channel,
   current = core.current,
@@ -16,6 +18,7 @@ local rt = {
   map = core.map,
   nodes = {},
   now = core.now,
+  race = core.race,
   raw = core.raw,
   run = core.run,
   scope = core.scope,

@@ -150,26 +150,62 @@ static int interrupted(lua_State *L, rt_task *task) {
 
 /* ---- children and their failures ---- */
 
-void rt_call_observe(rt_call *c) {
-  c->observed = true;
+/* Takes it from its parent's list of failures. */
+static void stop_failing(rt_call *c) {
   if (!c->failing) return;
   c->failing = false;
   unlink_sibling(&c->parent->rare->failures, c);
+  rt_call_unref(c);
+}
+
+static void drop_handle(rt_call *c) {
   rt_anchor_drop(&c->run->engine->scheduler, c->handle);
   c->handle = 0;
-  rt_call_unref(c);
+}
+
+void rt_call_observe(rt_call *c) {
+  c->observed = true;
+  if (c->status == RT_RUNNING) return;
+  drop_handle(c);
+  stop_failing(c);
 }
 
 /* A spawned call failed and nobody waits for it: its caller will fail with it, unless
  * somebody asks for it before. */
 static void keep_failure(rt_call *c) {
   rt_call_rare *rare = rt_call_rare_of(c->parent);
-  if (!rare) return;
+  if (!rare || !c->handle || c->parent->status != RT_RUNNING) {
+    drop_handle(c);
+    return;
+  }
+  // Newest first; one that was held may be older than others.
+  rt_call *newer = NULL, *older = rare->failures;
+  while (older && (int32_t)(c->index - older->index) < 0) {
+    newer = older;
+    older = older->next;
+  }
   c->failing = true;
-  c->previous = NULL;
-  c->next = rare->failures;
-  if (c->next) c->next->previous = c;
-  rare->failures = rt_call_ref(c);
+  c->previous = newer;
+  c->next = older;
+  if (older) older->previous = c;
+  if (newer) newer->next = rt_call_ref(c);
+  else rare->failures = rt_call_ref(c);
+}
+
+bool rt_call_hold(rt_call *c) {
+  rt_call_rare *rare = rt_call_rare_of(c);
+  if (!rare) {
+    rt_call_observe(c);
+    return false;
+  }
+  rare->held++;
+  stop_failing(c);
+  return true;
+}
+
+void rt_call_release(rt_call *c) {
+  // One that is just ending is kept by end_of_child.
+  if (--c->rare->held == 0 && !c->observed && c->gone) keep_failure(c);
 }
 
 static void end_of_child(rt_call *c) {
@@ -177,7 +213,9 @@ static void end_of_child(rt_call *c) {
   rt_scheduler *s = &c->run->engine->scheduler;
   unlink_sibling(&p->children, c);
   p->live--;
-  if (c->handle && c->status == RT_FAILED && !c->observed) keep_failure(c);
+  c->gone = true;
+  if (c->handle && c->status == RT_FAILED && !c->observed && !(c->rare && c->rare->held))
+    keep_failure(c);
   if (p->task.ready || !p->task.kind) return;
   if (p->task.kind->over && !rt_call_unwinds(p) && p->task.kind->over(&p->task)) {
     rt_task_wake(s, &p->task);

@@ -44,7 +44,8 @@ typedef struct rt_grace rt_grace;
 typedef struct rt_call_rare {
   rt_call *failures;        /* children that failed unobserved, newest first */
   rt_call *stem;            /* where a shortened id branches off */
-  struct rt_member *more;   /* the groups that wait for it, beyond the first */
+  struct rt_member *more;   /* the groups that wait for it, beyond the first: a ring */
+  uint32_t held;            /* waits, not over yet, that have been told of its failure */
   char *args;               /* arguments written down before the start; malloc'd */
   uint32_t args_size;
   int failure;              /* anchors the rt_failure while it unwinds */
@@ -98,6 +99,10 @@ struct rt_call {
   bool shielded : 1;        /* the cancellation of its caller does not reach it */
   bool cut : 1;             /* the grace is over: its cleanup cannot wait any more */
   bool fatal : 1;           /* what was raised in it is a failure that no pcall stops */
+  bool gone : 1;            /* it has ended, and its parent knows */
+  bool lamented : 1;        /* standard error was told that nobody waits for its failure */
+  bool found_ahead : 1;     /* marks of a search for a circle */
+  bool found_back : 1;
 };
 
 #define rt_call_of(task_) ((rt_call *)(task_))
@@ -210,6 +215,14 @@ rt_call *rt_call_current(const rt_engine *e);
 
 /* Somebody waits for the call, or takes note of how it ended. */
 void rt_call_observe(rt_call *c);
+
+/* The spawned call has failed unobserved, and a wait for several that is not over yet has
+ * been told: it counts as observed until that wait gives it up. False when out of memory:
+ * then it counts as observed for good. */
+bool rt_call_hold(rt_call *c);
+
+/* One such wait is over. If none has observed the failure it is the parent's again. */
+void rt_call_release(rt_call *c);
 
 /* The running call got the failure at the top of L together with the error below it: pops
  * the failure, and leaves the error to be raised. */

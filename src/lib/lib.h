@@ -35,19 +35,36 @@ rt_node *rt_lib_push_node(lua_State *L, const char *name, size_t size);
 /* The Task at 'index' as a call, borrowed; NULL if it is none. */
 rt_call *rt_task_at(lua_State *L, int index);
 
+/* The same for many: first the class of Tasks is pushed, which is then at 'class'. */
+void rt_task_push_class(lua_State *L);
+rt_call *rt_task_of_class(lua_State *L, int index, int class);
+
 /* Pushes the results of the ended call whose Task is at 'index', or its error and its
  * failure; returns how many. */
 int rt_task_push_outcome(lua_State *L, int index);
 
-/* One call that a group waits for, beyond the first group; in a list, newest first. */
-struct rt_member {
-  struct rt_member *next;
-  rt_group *group;
-  uint32_t index;
-};
+/* Pushes its first result, or nil, if it is done. */
+void rt_task_push_result(lua_State *L, int index);
 
-/* A member of the group has ended: its outcome is at 'first' .. top of L. */
-void rt_group_ended(lua_State *L, rt_group *g, uint32_t index, rt_call *member, int first);
+/* A call that has failed is found to be unobserved: says so on standard error. */
+void rt_task_warn(rt_call *c);
+
+/* The spawned call 'c' has ended with the outcome at 'first' .. top of L: tells all who wait
+ * for it, in the order they came. */
+void rt_group_tell(lua_State *L, rt_call *c, int first);
+
+/* "1.2 (load)", left on the stack. */
+const char *rt_lib_call_text(lua_State *L, const rt_call *c);
+
+/* The value at 'index' for a message about it, left on the stack: 2.5, string "2", table. */
+const char *rt_lib_given(lua_State *L, int index);
+
+/* The length of the list at 'index': its n, else what # says. Raises 'usage' in the name of
+ * 'what' if that is no length. */
+uint32_t rt_lib_length(lua_State *L, int index, const char *what);
+
+/* Whether the list at 'index' is what a raw look at it says. */
+bool rt_lib_is_plain(lua_State *L, int index);
 
 /* rt.call, also called for a node: node(...). */
 int rt_lib_call(lua_State *L);
@@ -63,9 +80,14 @@ void rt_lib_open_node(lua_State *L, rt_engine *e);
 void rt_lib_open_run(lua_State *L, rt_engine *e);
 void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
+void rt_lib_open_await(lua_State *L, rt_engine *e);
+void rt_lib_open_completed(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);
 void rt_lib_open_semaphore(lua_State *L, rt_engine *e);
 void rt_lib_open_channel(lua_State *L, rt_engine *e);
+
+/* Makes what the groups of tasks have in common; once per state. */
+void rt_lib_open_members(lua_State *L);
 
 /* The module railtracks.core. */
 int rt_open_core(lua_State *L);

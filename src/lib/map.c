@@ -164,7 +164,7 @@ static uint32_t option_limit(lua_State *L) {
   if (endless) return UINT32_MAX;
   if (lua_type(L, -1) != LUA_TNUMBER || !whole || limit < 1)
     rt_error_raise(L, "usage", "rt.map: limit must be a whole number of at least 1, got %s",
-                   luaL_tolstring(L, -1, NULL));
+                   rt_lib_given(L, -1));
   return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
 }
 
@@ -183,22 +183,15 @@ static void check_options(lua_State *L) {
 
 /* Copies the list at 2 to ITEMS, so that what others do to it meanwhile is no matter. */
 static uint32_t copy_items(lua_State *L) {
-  lua_Integer count;
-  lua_getfield(L, 2, "n");
-  if (lua_type(L, -1) == LUA_TNUMBER && lua_isinteger(L, -1)) count = lua_tointeger(L, -1);
-  else count = luaL_len(L, 2);
-  lua_pop(L, 1);
-  if (count < 0) count = 0;
-  if (count >= INT32_MAX) rt_error_raise(L, "usage", "rt.map: the list is too long");
+  uint32_t count = rt_lib_length(L, 2, "rt.map");
+  bool plain = rt_lib_is_plain(L, 2);
   lua_createtable(L, (int)count, 0);
-  bool plain = !luaL_getmetafield(L, 2, "__index");
-  if (!plain) lua_pop(L, 1);
-  for (lua_Integer i = 1; i <= count; i++) {
+  for (uint32_t i = 1; i <= count; i++) {
     if (plain) lua_rawgeti(L, 2, i);
     else lua_geti(L, 2, i);
     lua_rawseti(L, ITEMS, i);
   }
-  return (uint32_t)count;
+  return count;
 }
 
 static int map(lua_State *L) {

@@ -36,6 +36,17 @@ rt_call *rt_task_at(lua_State *L, int index) {
   return h ? h->call : NULL;
 }
 
+void rt_task_push_class(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &task_class);
+}
+
+rt_call *rt_task_of_class(lua_State *L, int index, int class) {
+  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NULL;
+  bool ours = lua_rawequal(L, -1, class);
+  lua_pop(L, 1);
+  return ours ? ((const task_handle *)lua_touserdata(L, index))->call : NULL;
+}
+
 /* ---- how a spawned call finds its arguments and leaves its results ---- */
 
 static void push_spawned(rt_call *c, lua_State *co) {
@@ -78,14 +89,24 @@ static void keep_outcome(lua_State *L, task_handle *h, int handle, int first) {
   }
 }
 
-static void reverse(struct rt_member **list) {
-  struct rt_member *reversed = NULL;
-  for (struct rt_member *m = *list, *next; m; m = next) {
-    next = m->next;
-    m->next = reversed;
-    reversed = m;
-  }
-  *list = reversed;
+static void warn(rt_call *c, const rt_failure *f) {
+  if (c->lamented) return;
+  c->lamented = true;
+  rt_buf id = {0};
+  rt_call_id(c, &id);
+  rt_log(RT_LOG_WARNING, "call %.*s (%s) failed and nobody waits for it: %s", (int)id.size,
+         id.failed ? "" : id.data, c->node->name, f ? f->message : "not enough memory");
+  rt_buf_free(&id);
+}
+
+void rt_task_warn(rt_call *c) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  lua_State *L = s->own;
+  if (!c->handle || !lua_checkstack(L, 2)) return;
+  rt_anchor_push(s, L, c->handle);
+  lua_getiuservalue(L, -1, 2);
+  warn(c, rt_failure_at(L, -1));
+  lua_pop(L, 2);
 }
 
 static void deliver_spawned(lua_State *L, rt_call *c, int first) {
@@ -96,28 +117,12 @@ static void deliver_spawned(lua_State *L, rt_call *c, int first) {
   keep_outcome(L, lua_touserdata(L, handle), handle, first);
   lua_settop(L, handle - 1);
 
-  if (c->group) rt_group_ended(L, c->group, c->index, c, first);
-  if (c->rare) reverse(&c->rare->more);  // the newest stands first
-  while (c->rare && c->rare->more) {
-    struct rt_member *m = c->rare->more;
-    c->rare->more = m->next;
-    rt_group *g = m->group;
-    uint32_t index = m->index;
-    free(m);
-    rt_group_ended(L, g, index, c, first);
-  }
-  c->group = NULL;
-  if (c->status == RT_FAILED && !c->observed) {
-    const rt_failure *f = rt_failure_at(L, first + 1);
-    rt_buf id = {0};
-    rt_call_id(c, &id);
-    rt_log(RT_LOG_WARNING, "call %.*s (%s) failed and nobody waits for it: %s",
-           (int)id.size, id.failed ? "" : id.data, c->node->name,
-           f ? f->message : "not enough memory");
-    rt_buf_free(&id);
-  } else {
+  rt_group_tell(L, c, first);
+  if (c->status != RT_FAILED || c->observed) {
     rt_anchor_drop(s, c->handle);
     c->handle = 0;
+  } else if (!c->rare || !c->rare->held) {
+    warn(c, rt_failure_at(L, first + 1));
   }
 }
 
@@ -137,6 +142,18 @@ int rt_task_push_outcome(lua_State *L, int index) {
     for (int i = 1; i <= h->count; i++) lua_getiuservalue(L, index, i);
   }
   return h->count;
+}
+
+void rt_task_push_result(lua_State *L, int index) {
+  const task_handle *h = lua_touserdata(L, index);
+  if (h->count == 0) {
+    lua_pushnil(L);
+  } else {
+    lua_getiuservalue(L, index, 1);
+    if (!h->packed) return;
+    lua_rawgeti(L, -1, 1);
+    lua_remove(L, -2);
+  }
 }
 
 /* ---- rt.spawn(node, ...) -> Task ---- */
@@ -219,6 +236,11 @@ static void push_id(lua_State *L, const rt_call *c) {
   if (id.failed) luaL_error(L, "not enough memory");
   lua_pushlstring(L, id.data, id.size);
   rt_buf_free(&id);
+}
+
+const char *rt_lib_call_text(lua_State *L, const rt_call *c) {
+  push_id(L, c);
+  return lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), c->node->name);
 }
 
 static int task_tostring(lua_State *L) {
