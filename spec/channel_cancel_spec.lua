@@ -328,6 +328,103 @@ describe("a sender", function()
   end))
 end)
 
+describe("a waiter at a channel", function()
+  it("that is cancelled in a coroutine of its own swallows and sends nothing", in_run(function()
+    for _, what in ipairs { "receive", "send" } do
+      local ch, closed = rt.channel(), false
+      local task = rt.spawn(function()
+        coroutine.wrap(function()
+          local guard <close> = closing(function() closed = true end)
+          assert(guard)
+          ch[what](ch, "cancelled")
+        end)()
+      end)
+      later(1)
+      task:cancel()
+      rt.spawn(ch.send, ch, "value")
+      assert.equal("value", (ch:receive()))
+      rt.settle(task)
+      assert.equal("cancelled", task:status())
+      assert.is_true(closed)
+    end
+  end))
+
+  it("that has a value in a coroutine of its own when it is cancelled keeps it", in_run(function()
+    local ch, got = rt.channel(), nil
+    local task = rt.spawn(function()
+      coroutine.wrap(function()
+        local value = ch:receive()
+        got = value
+        ch:receive()
+      end)()
+    end)
+    later(1)
+    ch:send "value"
+    task:cancel()
+    rt.settle(task)
+    assert.equal("value", got)
+    assert.equal("cancelled", task:status())
+  end))
+
+  it("is not kept waiting by pcall when it is cancelled", in_run(function()
+    local ch, after = rt.channel(), false
+    local task = rt.spawn(function()
+      while not pcall(ch.receive, ch) do after = true end
+    end)
+    later(1)
+    task:cancel()
+    rt.settle(task)
+    assert.is_false(after)
+  end))
+
+  it("may wait in its cleanup, and is served there like any other", in_run(function()
+    local ch, acks, got = rt.channel(), rt.channel(), nil
+    local task = rt.spawn(function()
+      local guard <close> = closing(function()
+        ch:send "last words"
+        local value = acks:receive()
+        got = value
+      end)
+      assert(guard)
+      ch:receive()
+    end)
+    later(1)
+    task:cancel()
+    later(2)
+    assert.equal("last words", (ch:receive()))
+    acks:send "heard"
+    rt.settle(task)
+    assert.equal("heard", got)
+    assert.equal("cancelled", task:status())
+  end))
+
+  it("is stopped by a deadline, which says what it waited for", in_run(function()
+    local ch = rt.channel()
+    local ok, err = pcall(rt.timeout, 0.01, ch.receive, ch)
+    assert.is_false(ok)
+    assert.equal("timeout", rt.kind(err))
+    assert.matches("channel:receive on channel %d+ %(capacity 0", tostring(err))
+    rt.spawn(ch.send, ch, "value")
+    assert.equal("value", (ch:receive()))
+  end))
+
+  it("in a shield is not reached by its caller's cancellation", in_run(function()
+    local ch, got = rt.channel(), nil
+    local task = rt.spawn(function()
+      got = rt.shield(function()
+        local value = ch:receive()
+        return value
+      end)
+    end)
+    later(2)
+    task:cancel()
+    later(2)
+    ch:send "value"
+    rt.settle(task)
+    assert.equal("value", got)
+  end))
+end)
+
 describe("values under random cancellation", function()
   for seed = 1, 16 do
     it("are neither lost nor doubled, seed " .. seed, in_run(function()

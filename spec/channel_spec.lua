@@ -323,6 +323,52 @@ describe("channels", function()
   end))
 end)
 
+describe("a channel in a coroutine of one's own", function()
+  it("may be waited at, by sender and receiver, several deep", in_run(function()
+    local ch = rt.channel()
+    rt.spawn(function()
+      local step = coroutine.wrap(function()
+        for i = 1, 20 do
+          ch:send(i)
+          coroutine.yield()
+        end
+      end)
+      for _ = 1, 20 do step() end
+      step()
+      ch:close()
+    end)
+
+    local function values()
+      return coroutine.wrap(function()
+        for value in ch:each() do coroutine.yield(value) end
+      end)
+    end
+    local function squares()
+      return coroutine.wrap(function()
+        for value in values() do coroutine.yield(value * value) end
+      end)
+    end
+    local i = 0
+    for value in squares() do
+      i = i + 1
+      assert.equal(i * i, value)
+    end
+    assert.equal(20, i)
+  end))
+
+  it("tells there that it was closed", in_run(function()
+    local ch = rt.channel()
+    local task = rt.spawn(function()
+      return coroutine.wrap(function() return pcall(ch.send, ch, 1) end)()
+    end)
+    later(1)
+    ch:close()
+    local ok, err = task:await()
+    assert.is_false(ok)
+    assert.equal("usage", rt.kind(err))
+  end))
+end)
+
 describe("a run whose tasks wait at channels only", function()
   it("fails with a deadlock error that lists who waits for what", function()
     local ch, full = rt.channel(), rt.channel(1)

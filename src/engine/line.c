@@ -30,8 +30,7 @@ static void take_out(rt_task *task) {
 rt_task *rt_line_take(rt_line *line) {
   for (rt_task *task; (task = line->first);) {
     take_out(task);
-    const rt_call *c = rt_call_of(task);
-    if (!c->cancelled || c->delivered) return task;
+    if (!rt_call_unwinds(rt_call_of(task))) return task;
   }
   return NULL;
 }
