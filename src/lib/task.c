@@ -90,7 +90,7 @@ static void keep_outcome(lua_State *L, task_handle *h, int handle, int first) {
 }
 
 static void warn(rt_call *c, const rt_failure *f) {
-  if (c->lamented) return;
+  if (c->lamented || c->fatal) return;  // what ends its run is told when that has ended
   c->lamented = true;
   rt_buf id = {0};
   rt_call_id(c, &id);
