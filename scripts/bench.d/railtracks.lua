@@ -41,6 +41,12 @@ function works.pcall(count)
   for i = 1, count do pcall(plain, i) end
 end
 
+-- The pcall that stands in for Lua's.
+function works.protected(count)
+  local protected = _G.pcall
+  for i = 1, count do protected(plain, i) end
+end
+
 function works.call(count)
   for i = 1, count do rt.call(leaf, i) end
 end
@@ -55,6 +61,17 @@ end
 
 function works.sleep(count)
   spawned(nap, count)
+end
+
+-- Only the cancelling, up to the end of the last one.
+function works.cancel(count)
+  local tasks = {}
+  for i = 1, count do tasks[i] = rt.spawn(rt.sleep, 3600) end
+  rt.sleep(0)
+  local began = rt.now()
+  for i = 1, count do tasks[i]:cancel() end
+  rt.settle(tasks)
+  return rt.now() - began
 end
 
 function works.deep(count)
@@ -82,16 +99,21 @@ function works.channel(count) hand_over(count, 0) end
 
 function works.buffered(count) hand_over(count, 64) end
 
--- The same values from a coroutine of plain Lua.
-function works.resume(count)
-  local yield, got = coroutine.yield, 0
-  for _ in coroutine.wrap(function()
+local function generate(count, of)
+  local yield, got = of.yield, 0
+  for _ in of.wrap(function()
     for i = 1, count do yield(i) end
   end) do
     got = got + 1
   end
   assert(got == count)
 end
+
+-- The same values from a coroutine of plain Lua ...
+function works.resume(count) generate(count, rt.raw.coroutine) end
+
+-- ... and from one inside which tasks may wait.
+function works.generator(count) generate(count, coroutine) end
 
 function works.semaphore(count)
   local sem = rt.semaphore(1)
@@ -121,7 +143,8 @@ if work == "map" then
 end
 
 local began = rt.now()
-for _ = 1, times do works[work](count, items) end
-local ms = (rt.now() - began) * 1e3
+local measured
+for _ = 1, times do measured = works[work](count, items) or measured end
+local ms = (measured or rt.now() - began) * 1e3
 print("us", ms * 1e3 / (count * times))
 print("ms", ms)

@@ -177,12 +177,31 @@ return function(bench)
   }
 
   row {
+    name = "protect", title = "pcall and a generator's step in a task, beside Lua's own",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "pcall", ours("protected", "3000000") },
+      { "Lua's pcall", ours("pcall", "3000000") },
+      { "generator", ours("generator", "3000000") },
+      { "Lua's generator", ours("resume", "3000000"), beside = "generator" },
+    },
+    bounds = {},
+  }
+
+  row {
+    name = "cancel", title = "100,000 sleepers are cancelled, until all have ended, journal off",
+    figure = "us", repetitions = 5,
+    contenders = { { "task:cancel", ours("cancel", "100000") } },
+    bounds = {},
+  }
+
+  row {
     name = "channel", title = "a value from one task to another, journal off",
     figure = "us", repetitions = 7,
     contenders = {
       { "rt.channel()", ours("channel", "1000000") },
       { "rt.channel(64)", ours("buffered", "1000000") },
-      { "coroutine.yield", ours("resume", "1000000") },
+      { "Lua's yield", ours("resume", "1000000") },
       go("go", "channel", "1000000"),
       { "go, 64", { bench.build .. "go_peer", "buffered", "1000000" }, needs = "go",
         beside = "rt.channel(64)" },

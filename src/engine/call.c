@@ -358,8 +358,11 @@ static bool leave_body(lua_State *L, rt_call *c, int status) {
   c->over = true;
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
+    if (rt_memory_refused(c->run->engine)) {
+      rt_memory_fail(c);
+      c->fatal = true;
+    }
     c->outcome = c->delivered && !c->fatal ? RT_CANCELLED : RT_FAILED;
-    if (rt_memory_refused(c->run->engine)) rt_memory_fail(c);
     rt_call_cancel_children(c, c->cancelled ? "the call that started it was cancelled"
                                             : "the call that started it has failed");
   } else if (c->cancelled && c->delivered) {
