@@ -66,9 +66,13 @@ function Task:cancel(reason) end
 ---@return "pending"|"running"|"done"|"failed"|"cancelled"
 function Task:status() end
 
+---@alias railtracks.ErrorKind
+---| "usage" | "timeout" | "cancelled" | "deadlock" | "budget" | "fatal" | "any" | "declined"
+---| "journal" | "json"
+
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
----@field kind "usage"|"timeout"|"cancelled"|"deadlock"|"budget"|"fatal"|"any"|"declined"|"journal"|"json"
+---@field kind railtracks.ErrorKind
 ---@field message string
 ---@field reason? any  of a cancellation, or why it was declined
 ---@field errors? any[]  of kind "any": every failure
@@ -151,6 +155,45 @@ function rt.as_completed(tasks) end
 ---@param options? railtracks.MapOptions
 ---@return any[] results  the first result of each, in order, with `n`
 function rt.map(node, list, options) end
+
+--- A call under a deadline. Past it the call is cancelled with all below it and fails with an
+--- error of kind "timeout" (field `seconds`); the error says where the deadline was set and what
+--- the call was waiting for. Deadlines nest; the nearest counts.
+---@async
+---@param seconds number  above 0; math.huge is no deadline
+---@param node railtracks.Callable
+---@param ... any
+---@return any ...  all its results
+function rt.timeout(seconds, node, ...) end
+
+--- A call that the cancellation of its caller does not reach. The caller is told at its next
+--- wait, after the call has ended.
+---@async
+---@param node railtracks.Callable
+---@param ... any
+---@return any ...  all its results
+function rt.shield(node, ...) end
+
+--- Runs fn in place, as part of the running call. What was spawned in it has ended when it
+--- returns; when fn fails that is cancelled first. An unobserved failure is raised here.
+---@async
+---@param fn fun(...): ...
+---@param ... any
+---@return any ...  its results
+function rt.scope(fn, ...) end
+
+--- Raises an error of kind "fatal" that no node can catch: the whole run is cancelled and fails
+--- with it.
+---@param message any
+function rt.fatal(message) end
+
+--- Lua's own functions, which know nothing of tasks: a pcall of these catches a cancellation.
+---@class railtracks.raw
+---@field pcall function
+---@field xpcall function
+---@field coroutine table<string, function>
+---@field debug { traceback: function }
+rt.raw = {}
 
 --- Waits; 0 gives way to others once.
 ---@async

@@ -262,7 +262,7 @@ static void push_end(lua_State *L, rt_call *c) {
 }
 
 /* A child has failed and nobody has asked for it; the call ends with another failure. */
-static void add_unobserved(lua_State *L, rt_call *c, const rt_call *child) {
+void rt_call_add_unobserved(lua_State *L, rt_call *c, const rt_call *child) {
   rt_anchor_push(&c->run->engine->scheduler, L, child->handle);
   lua_getiuservalue(L, -1, 2);
   rt_call_add_failed(c, child, rt_failure_at(L, -1));
@@ -303,7 +303,7 @@ static int make_failure(lua_State *L) {
   } else if (!c->unwound) {
     // The earliest unobserved failure of a child.
     rt_call *first = c->rare->failures;
-    for (; first->next; first = first->next) add_unobserved(L, c, first);
+    for (; first->next; first = first->next) rt_call_add_unobserved(L, c, first);
     rt_anchor_push(s, L, first->handle);
     lua_getiuservalue(L, 3, 1);
     lua_getiuservalue(L, 3, 2);
@@ -314,7 +314,7 @@ static int make_failure(lua_State *L) {
   } else {
     rt_call_note_failure(L, c, 2);
     if (c->rare)
-      for (rt_call *f = c->rare->failures; f; f = f->next) add_unobserved(L, c, f);
+      for (rt_call *f = c->rare->failures; f; f = f->next) rt_call_add_unobserved(L, c, f);
   }
   rt_call_note_second(L, c, 2);
   if (c->rare && c->rare->failure) rt_anchor_push(s, L, c->rare->failure);

@@ -260,6 +260,9 @@ void rt_call_note_second(lua_State *L, rt_call *c, int index);
 /* 'child' failed too, with failure 'f' (NULL: unknown): stands in the traceback of 'c'. */
 void rt_call_add_failed(rt_call *c, const rt_call *child, const rt_failure *f);
 
+/* The same for a child whose failure nobody has asked for. Raises when out of memory. */
+void rt_call_add_unobserved(lua_State *L, rt_call *c, const rt_call *child);
+
 /* Tells a call from all others of the engine. */
 uint64_t rt_call_identity(const rt_call *c);
 

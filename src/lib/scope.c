@@ -36,6 +36,8 @@ static int end_scope(lua_State *L, rt_call *c, uint32_t before, bool failed) {
     rt_anchor_push(&c->run->engine->scheduler, L, first->handle);
     lua_getiuservalue(L, -1, 1);
     lua_getiuservalue(L, -2, 2);
+    for (rt_call *f = c->rare->failures; f; f = f->next)
+      if (f != first && f->ordinal > before) rt_call_add_unobserved(L, c, f);
     rt_call_receive(L, c);
     failed = true;
   }

@@ -223,8 +223,21 @@ static int task_status(lua_State *L) {
 static int task_cancel(lua_State *L) {
   rt_call *c = check_task(L, "task:cancel")->call;
   size_t size = 0;
-  const char *text = lua_isnoneornil(L, 2) ? "task:cancel()" : luaL_tolstring(L, 2, &size);
-  rt_reason *reason = rt_reason_new(text, size ? size : strlen(text));
+  rt_engine *e = c->run->engine;
+  const char *given = lua_isnoneornil(L, 2) ? "task:cancel()" : luaL_tolstring(L, 2, &size);
+  if (!size) size = strlen(given);
+  rt_buf text = {0};
+  rt_buf_add(&text, given, size);
+  const rt_call *by = rt_call_current(e);
+  if (by) {
+    rt_buf_text(&text, ", by call ");
+    rt_call_id(by, &text);
+    rt_buf_printf(&text, " (%s)", by->node->name);
+  }
+  rt_place here = rt_place_here(&e->places, L);
+  rt_text file = rt_place_file(&e->places, here);
+  if (file.data) rt_buf_printf(&text, " at %.*s:%u", (int)file.size, file.data, here.line);
+  rt_reason *reason = rt_reason_from(&text, size);
   lua_pushboolean(L, rt_call_cancel(c, reason));
   rt_reason_unref(reason);
   return 1;
