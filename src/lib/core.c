@@ -284,6 +284,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_map(L, e);
   rt_lib_open_semaphore(L, e);
   rt_lib_open_channel(L, e);
+  rt_lib_open_testing(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");
   lua_pushliteral(L, RT_VERSION);

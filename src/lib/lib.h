@@ -66,6 +66,7 @@ void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);
 void rt_lib_open_semaphore(lua_State *L, rt_engine *e);
 void rt_lib_open_channel(lua_State *L, rt_engine *e);
+void rt_lib_open_testing(lua_State *L, rt_engine *e);
 
 /* The module railtracks.core. */
 int rt_open_core(lua_State *L);
