@@ -3,7 +3,7 @@ local rt = require "railtracks"
 
 local closing = helper.closing
 local generator = helper.generator
-local in_run = helper.in_run
+local in_run, unshuffled = helper.in_run, helper.unshuffled
 
 --- Gives way `turns` times.
 local function later(turns)
@@ -175,7 +175,7 @@ describe("a receiver", function()
     send_all(ch, 1, 5)
     rt.settle(tasks)
     assert.same({ { 2, 1 }, { 3, 2 }, { 6, 3 }, { 7, 4 }, { 8, 5 } }, got)
-  end))
+  end, unshuffled))
 
   it("may be one of 20,000 that are cancelled at once, from either end", in_run(function()
     for _, step in ipairs { 1, -1 } do
@@ -325,7 +325,7 @@ describe("a sender", function()
     for i = 1, 20000 do
       if ch:receive() ~= i then error("not " .. i) end
     end
-  end))
+  end, unshuffled))
 end)
 
 describe("values under random cancellation", function()
