@@ -2,7 +2,7 @@ local helper = require "spec.helper"
 local rt = require "railtracks"
 
 local closing = helper.closing
-local in_run = helper.in_run
+local in_run, unshuffled = helper.in_run, helper.unshuffled
 
 --- Gives way `turns` times.
 local function later(turns)
@@ -123,7 +123,7 @@ describe("channel:receive", function()
     send_all(ch, 1, 100)
     rt.gather(tasks)
     for i = 1, 100 do assert.equal(i, got[i]) end
-  end))
+  end, unshuffled))
 
   it("serves senders in the order in which they came", in_run(function()
     for _, capacity in ipairs { 0, 1, 5 } do
@@ -135,7 +135,7 @@ describe("channel:receive", function()
         if i % 7 == 0 then later(1) end
       end
     end
-  end))
+  end, unshuffled))
 
   it("does not let a new sender overtake those that wait", in_run(function()
     local ch = rt.channel(1)
@@ -147,7 +147,7 @@ describe("channel:receive", function()
     assert.equal(2, (ch:receive()))
     assert.equal(3, (ch:receive()))
     assert.equal("late", (ch:receive()))
-  end))
+  end, unshuffled))
 end)
 
 describe("channel:each", function()

@@ -1,7 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, sleepy = helper.in_run, helper.sleepy
+local in_run, sleepy, unshuffled = helper.in_run, helper.sleepy, helper.unshuffled
 
 describe("awaiting", function()
   local function deadlock(fn, ...)
@@ -41,7 +41,7 @@ describe("awaiting", function()
     a = rt.spawn(function() return b:await() end)
     b = rt.spawn(function() deadlock(a.await, a) return "b" end)
     assert.equal("b", a:await())
-  end))
+  end, unshuffled))
 
   it("in a circle of a thousand is a deadlock error for the one that closes it", in_run(function()
     local tasks, closed = {}, 0
@@ -54,7 +54,7 @@ describe("awaiting", function()
     end
     rt.gather(tasks)
     assert.equal(1, closed)
-  end))
+  end, unshuffled))
 
   it("a task whose child awaits this one is a deadlock error", in_run(function()
     local a, b

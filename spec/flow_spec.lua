@@ -1,7 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, usage = helper.in_run, helper.refusal
+local in_run, usage, unshuffled = helper.in_run, helper.refusal, helper.unshuffled
 
 local function nothing() end
 
@@ -184,7 +184,7 @@ describe("flow:spawn", function()
     end }
     rt.gather(flow:spawn "a", flow:spawn "b")
     assert.same({ "a begins", "b begins", "a ends", "b ends" }, order)
-  end))
+  end, unshuffled))
 
   it("is cancelled with its run when the task is cancelled", in_run(function()
     local closed

@@ -1,7 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, sleeper = helper.in_run, helper.sleeper
+local in_run, sleeper, unshuffled = helper.in_run, helper.sleeper, helper.unshuffled
 
 --- Gives way `turns` times, then returns the rest.
 local function later(turns, ...)
@@ -262,7 +262,7 @@ describe("rt.gather", function()
     for i = 2, 10 do tasks[i] = rt.spawn(function() ran = ran + 1 end) end
     pcall(rt.gather, tasks)
     assert.equal(0, ran)
-  end))
+  end, unshuffled))
 
   it("cancels also what others have spawned", in_run(function()
     local foreign

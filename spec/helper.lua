@@ -3,15 +3,19 @@
 
 local busted = require "busted"
 local rt = require "railtracks"
+local testing = require "railtracks.testing"
 
 local helper = {}
 
 helper.program = os.getenv "RT_PROGRAM" or "build/railtracks"
 helper.build = os.getenv "RT_BUILD" or "build"
 
---- The body of a test as a run, in which every assertion may be made:
---- `it("...", in_run(function() ... end))`.
-function helper.in_run(fn) return function() rt.run(fn) end end
+--- The body of a test as a run, in which every assertion may be made and which must leave
+--- nothing behind: `it("...", in_run(function() ... end))`. Options as of testing.run.
+helper.in_run = testing.task
+
+--- For what is itself about tasks that run first come, first served.
+helper.unshuffled = { seed = false }
 
 --- Gives way once, then returns what it was given.
 function helper.sleepy(...)
@@ -255,7 +259,7 @@ end
 --- Runs a text as `script.lua` in a folder, with its journal there, and returns what was
 --- recorded of it, as `helper.recorded` does, with what it wrote in `output` and `said`.
 --- `options` are further words for `railtracks run`; `options.status` is the exit status
---- that it must have, 0 unless given.
+--- that it must have, 0 unless given; `options.env` is as in `helper.run`.
 function helper.record(folder, text, options)
   options = options or {}
   local journal = folder .. "/journal.db"
@@ -263,7 +267,7 @@ function helper.record(folder, text, options)
   local words = { "run", "--journal", journal }
   table.move(options, 1, #options, #words + 1, words)
   words[#words + 1] = "script.lua"
-  local output, said, status = helper.run(words, { cd = folder })
+  local output, said, status = helper.run(words, { cd = folder, env = options.env })
   busted.assert.equal(options.status or 0, status, said)
   local found = helper.recorded(journal, "@1")
   found.output, found.said = output, said

@@ -329,7 +329,7 @@ describe("a failing rt.map", function()
     local folder = helper.folder()
     finally(function() helper.remove(folder) end)
     local journal = folder .. "/journal.db"
-    helper.run { "run", "--journal", journal, "-e", [[
+    helper.run({ "run", "--journal", journal, "-e", [[
       local rt = require "railtracks"
       local node = rt.function_node("item", function(x) rt.sleep(0) assert(x ~= 3, "no") end)
       local list = {}
@@ -337,7 +337,7 @@ describe("a failing rt.map", function()
       pcall(rt.map, node, list, { limit = 2 })
       pcall(rt.map, rt.function_node("at once", error), list)
       rt.call(rt.function_node("after", function() end))
-    ]] }
+    ]] }, { env = "RAILTRACKS_SEED=" })
     local calls = rt.json.decode((helper.run { "show", "--journal", journal, "--json" })).calls
     local ids = { item = {}, ["at once"] = {}, after = {} }
     for _, call in ipairs(calls) do

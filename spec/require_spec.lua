@@ -1,7 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, usage = helper.in_run, helper.refusal
+local in_run, usage, unshuffled = helper.in_run, helper.refusal, helper.unshuffled
 
 describe("rt.require", function()
   local added
@@ -142,7 +142,7 @@ describe("rt.require", function()
     first:cancel()
     assert.equal(2, second:await())
     assert.equal("cancelled", first:status())
-  end))
+  end, unshuffled))
 
   it("leaves the load alone when the second task is cancelled", in_run(function()
     module("left_alone", function() rt.sleep(0) rt.sleep(0) return "loaded" end)
@@ -153,7 +153,7 @@ describe("rt.require", function()
     assert.equal("loaded", first:await())
     pcall(second.await, second)
     assert.equal("cancelled", second:status())
-  end))
+  end, unshuffled))
 
   it("waits for a load of another run", in_run(function()
     local count = 0
@@ -194,7 +194,7 @@ describe("rt.require", function()
       assert.is_false(outcome.ok)
       assert.matches("loop: right -> left -> right", tostring(outcome.error), 1, true)
     end
-  end))
+  end, unshuffled))
 
   it("is no loop where a module is required twice on the way", in_run(function()
     module("top", function()

@@ -2,7 +2,7 @@ local helper = require "spec.helper"
 local rt = require "railtracks"
 
 local closing = helper.closing
-local in_run = helper.in_run
+local in_run, unshuffled = helper.in_run, helper.unshuffled
 
 --- Gives way `turns` times.
 local function later(turns)
@@ -159,7 +159,7 @@ describe("semaphore:acquire", function()
     sem:release()
     rt.gather(tasks)
     for i = 1, 100 do assert.equal(i, order[i]) end
-  end))
+  end, unshuffled))
 
   it("does not overtake those that wait already", in_run(function()
     local sem, order = rt.semaphore(1), {}
@@ -176,7 +176,7 @@ describe("semaphore:acquire", function()
     sem:release()
     waiter:await()
     assert.same({ "waiter", "who came back" }, order)
-  end))
+  end, unshuffled))
 
   it("gives each of four tasks the same share", in_run(function()
     local sem, shares, stop = rt.semaphore(1), { 0, 0, 0, 0 }, false

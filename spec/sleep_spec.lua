@@ -1,7 +1,7 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, refusal = helper.in_run, helper.refusal
+local in_run, refusal, unshuffled = helper.in_run, helper.refusal, helper.unshuffled
 
 describe("rt.sleep", function()
   it("returns nothing", in_run(function()
@@ -33,7 +33,7 @@ describe("rt.sleep", function()
     end
     rt.gather(rt.spawn(turns, "a"), rt.spawn(turns, "b"), rt.spawn(turns, "c"))
     assert.same({ "a1", "b1", "c1", "a2", "b2", "c2", "a3", "b3", "c3" }, order)
-  end))
+  end, unshuffled))
 
   it("of 0 wakes its sleepers in the order they came", in_run(function()
     local order = {}
@@ -41,7 +41,7 @@ describe("rt.sleep", function()
     rt.sleep(0)
     rt.sleep(0)
     for i = 1, 1000 do assert.equal(i, order[i]) end
-  end))
+  end, unshuffled))
 
   it("takes integers and tiny numbers", in_run(function()
     rt.sleep(0)

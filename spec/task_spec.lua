@@ -1,8 +1,8 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, sleepy, sleeper, fail_with =
-  helper.in_run, helper.sleepy, helper.sleeper, helper.fail_with
+local in_run, sleepy, sleeper, fail_with, unshuffled =
+  helper.in_run, helper.sleepy, helper.sleeper, helper.fail_with, helper.unshuffled
 
 describe("task:await", function()
   it("returns all results, nils kept", in_run(function()
@@ -52,7 +52,7 @@ describe("task:await", function()
     end
     rt.gather(waiters)
     for i = 1, 100 do assert.equal(i, order[i]) end
-  end))
+  end, unshuffled))
 
   it("raises the same value each time, in each waiter", in_run(function()
     local value = {}

@@ -205,6 +205,8 @@ local function report_failure(problem, trace)
   local ok, message = pcall(tostring, problem)
   if not ok then message = "the run failed with an error that cannot be shown" end
   io.stderr:write("railtracks: ", message, "\n", trace, trace ~= "" and "\n" or "")
+  local seed = core.seed()
+  if seed then io.stderr:write(("railtracks: seed %d\n"):format(seed)) end
 end
 
 local commands = {}

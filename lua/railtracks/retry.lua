@@ -15,12 +15,12 @@ local state
 
 --- Begins a row of numbers that is the same for the same seed.
 function lib.seed(seed)
-  state = math.tointeger(tonumber(seed)) or 0
+  state = seed
 end
 
 local function chance()
   if not state then
-    lib.seed(os.getenv "RAILTRACKS_SEED"
+    lib.seed(core.seed()
       or os.time() ~ math.floor(core.now() * 1e9) ~ tonumber(tostring({}):match "0x(%x+)", 16))
   end
   state = state + 0x9E3779B97F4A7C15

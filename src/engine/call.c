@@ -48,15 +48,21 @@ static bool measure_id(rt_call *c) {
   return true;
 }
 
+/* A Task, or a call below, may outlive it for long. */
+static void forget_failures(rt_engine *e, rt_call *c) {
+  rt_anchor_drop(&e->scheduler, c->rare->received);
+  rt_anchor_drop(&e->scheduler, c->rare->failure);
+  rt_anchor_drop(&e->scheduler, c->rare->told);
+  c->rare->received = c->rare->failure = c->rare->told = 0;
+}
+
 static void free_call(rt_engine *e, rt_call *c) {
   if (c->rare) {
     rt_call_end_timers(c);
+    forget_failures(e, c);
     free(c->rare->args);
     rt_buf_free(&c->rare->second);
     rt_reason_unref(c->rare->reason);
-    rt_anchor_drop(&e->scheduler, c->rare->told);
-    rt_anchor_drop(&e->scheduler, c->rare->received);
-    rt_anchor_drop(&e->scheduler, c->rare->failure);
     free(c->rare);
   }
   rt_anchor_drop(&e->scheduler, c->handle);
@@ -350,6 +356,7 @@ static void conclude(lua_State *L, rt_call *c) {
     if (c->outcome != RT_DONE) error = rt_call_written_error(c, rt_failure_at(L, 3));
     rt_call_record_end(L, c, (rt_status)c->outcome, error);
   }
+  if (c->rare) forget_failures(c->run->engine, c);
   c->status = c->outcome;
 }
 

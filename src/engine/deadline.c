@@ -1,6 +1,5 @@
 #include "deadline.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "engine.h"
@@ -38,9 +37,9 @@ static void pass(rt_scheduler *s, rt_timer *timer) {
 bool rt_deadline_set(rt_call *c, double seconds, rt_place set, const char *by) {
   rt_call_rare *rare = rt_call_rare_of(c);
   if (!rare) return false;
-  if (isinf(seconds)) return true;
   rt_scheduler *s = &c->run->engine->scheduler;
-  int64_t due = rt_scheduler_now(s) + (seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2);
+  int64_t due = rt_scheduler_after(s, seconds);
+  if (due == RT_NEVER) return true;
   if (rare->deadline && rare->deadline->timer.due <= due) return true;
   rt_deadline *d = malloc(sizeof *d);
   if (!d) return false;

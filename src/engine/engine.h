@@ -42,6 +42,7 @@ struct rt_engine {
   rt_protector protectors[12];  /* functions that run what they call protected */
   int protector_count;
   int no_memory;            /* anchors the error of last resort */
+  int own_anchors;          /* anchors that stay as long as the engine */
   int exit_asked;           /* anchors the os.exit to be called after the run; 0: none */
   int exit_code;
   volatile int signal;      /* asked to end by this signal; 0 if not */

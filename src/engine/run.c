@@ -88,7 +88,9 @@ static void deliver_root(lua_State *L, rt_call *c, int first) {
 
 static const rt_use root_use = {.verb = "started", .push = push_root, .deliver = deliver_root};
 
-static int64_t epoch_offset(const rt_scheduler *s) {
+static int64_t epoch_offset(const rt_scheduler *s, const rt_call *waiter) {
+  // A run inside one that has left real time behind is of the same time as that one.
+  if (waiter && s->virtual_clock) return waiter->run->epoch;
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - rt_scheduler_now(s);
@@ -196,7 +198,7 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
   *run = (rt_run){
       .engine = e, .refs = 1, .caller = L, .first = first,
       .count = lua_gettop(L) - first + 1, .status = RT_RUNNING, .waiter = waiter,
-      .epoch = epoch_offset(&e->scheduler), .timeout = options->timeout,
+      .epoch = epoch_offset(&e->scheduler, waiter), .timeout = options->timeout,
       .stop_on_error = options->stop_on_error, .context = context,
   };
   uint8_t id[16];

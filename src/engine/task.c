@@ -11,6 +11,7 @@ enum {
   POOL = 1024,            // coroutines kept for the next tasks
   SLICE_NS = 2000000,     // how long ready tasks run before I/O is looked at
   SLICE_STEP = 32,        // tasks between two looks at the clock
+  SLICE_LOOKS = 100,      // looks that make a slice which is counted
 };
 
 /* ---- anchors ---- */
@@ -82,6 +83,9 @@ static void sink(rt_scheduler *s, size_t at, rt_timer_entry entry) {
 }
 
 bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due) {
+  timer->due = due;
+  timer->at = 0;
+  if (due == RT_NEVER) return true;
   if (s->heap_count == s->heap_capacity) {
     size_t capacity = s->heap_capacity ? s->heap_capacity * 2 : 64;
     rt_timer_entry *heap = realloc(s->heap, capacity * sizeof *heap);
@@ -89,7 +93,6 @@ bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due) {
     s->heap = heap;
     s->heap_capacity = capacity;
   }
-  timer->due = due;
   timer->order = s->timer_order++;
   rise(s, s->heap_count++, (rt_timer_entry){due, timer});
   return true;
@@ -281,6 +284,8 @@ static void run_task(rt_scheduler *s, rt_task *task) {
 }
 
 static rt_task *take_ready(rt_scheduler *s) {
+  if (s->shuffled) rt_scheduler_draw(s);
+  s->drawn = false;
   rt_task *task = s->first;
   s->first = task->next;
   if (!s->first) s->last = &s->first;
@@ -289,6 +294,7 @@ static rt_task *take_ready(rt_scheduler *s) {
 }
 
 rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
+  if (s->shuffled) rt_scheduler_draw(s);
   rt_task *next = s->first;
   if (!next || next->started || *s->done || s->hooked || --s->turns <= 0) return NULL;
   take_ready(s);
@@ -312,6 +318,8 @@ void rt_scheduler_unhook(rt_scheduler *s, lua_State *L) {
 }
 
 bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {
+  // How far a task gets in two milliseconds is never twice the same.
+  if (s->repeatable) return --s->looks > 0;
   if (!s->slice_end) s->slice_end = now + SLICE_NS;
   return now < s->slice_end;
 }
@@ -320,6 +328,7 @@ bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {
 static void run_ready(rt_scheduler *s) {
   s->slice_end = 0;
   s->turns = SLICE_STEP;
+  s->looks = SLICE_LOOKS;
   while (s->first && !*s->done) {
     if (--s->turns <= 0) {
       if (!rt_scheduler_in_slice(s, rt_scheduler_now(s))) return;
@@ -338,6 +347,43 @@ static void look_at_io(rt_scheduler *s) {
   uv_unref((uv_handle_t *)&s->poke);
 }
 
+static int64_t real_now(void) {
+  struct timespec t;  // what uv_hrtime does, less the way there: two looks for every call
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Waits for I/O, or for 'left' nanoseconds, of which a virtual clock takes note. */
+static void wait_for_io(rt_scheduler *s, int64_t left) {
+  int64_t longest = (int64_t)1 << 50;  // libuv adds it to its clock
+  int64_t before = s->virtual_clock ? real_now() : 0;
+  if (left < RT_NEVER) {
+    uv_update_time(&s->loop);
+    uv_timer_start(&s->alarm, alarm_rang,
+                   (uint64_t)(left < longest ? left + 999999 : longest) / 1000000, 0);
+  }
+  uv_run(&s->loop, UV_RUN_ONCE);
+  uv_timer_stop(&s->alarm);
+  if (!s->virtual_clock) return;
+  int64_t passed = real_now() - before;
+  s->virtual_now += passed < left ? passed : left;
+}
+
+/* No task is ready: lets time pass until a timer is due or I/O has happened. False when
+ * there is nothing to wait for. */
+static bool wait_for_change(rt_scheduler *s) {
+  bool io = uv_loop_alive(&s->loop), timer = s->heap_count > s->quiet || (s->heap_count && io);
+  if (!timer && !io) return false;
+  int64_t left = timer ? s->heap[0].due - rt_scheduler_now(s) : RT_NEVER;
+  if (left > 0 && (io || !s->virtual_clock)) {
+    wait_for_io(s, left);
+    return true;
+  }
+  look_at_io(s);  // a row of short sleeps must not shut it out
+  if (left > 0 && !s->first) s->virtual_now = s->heap[0].due;
+  return true;
+}
+
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   lua_State *outer = s->from;
   const bool *outer_done = s->done;
@@ -346,29 +392,15 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   s->from = from;
   s->stuck = NULL;
   s->done = done;
-  for (;;) {
+  if (!outer) {
+    s->lot = s->seed;
+    s->drawn = false;
+  }
+  while (alive) {
     run_ready(s);
     if (*done) break;
-    if (s->first) {
-      look_at_io(s);
-    } else if (s->heap_count > s->quiet || (s->heap_count && uv_loop_alive(&s->loop))) {
-      int64_t left = s->heap[0].due - rt_scheduler_now(s);
-      if (left > 0) {
-        int64_t longest = (int64_t)1 << 50;  // libuv adds it to its clock
-        uv_update_time(&s->loop);
-        uv_timer_start(&s->alarm, alarm_rang,
-                       (uint64_t)(left < longest ? left + 999999 : longest) / 1000000, 0);
-        uv_run(&s->loop, UV_RUN_ONCE);
-        uv_timer_stop(&s->alarm);
-      } else {
-        look_at_io(s);  // a row of short sleeps must not shut it out
-      }
-    } else if (uv_loop_alive(&s->loop)) {
-      uv_run(&s->loop, UV_RUN_ONCE);
-    } else {
-      alive = false;
-      break;
-    }
+    if (s->first) look_at_io(s);
+    else alive = wait_for_change(s);
     fire_due(s);
   }
   s->from = outer;
@@ -379,10 +411,14 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
 }
 
 int64_t rt_scheduler_now(const rt_scheduler *s) {
-  struct timespec t;  // what uv_hrtime does, less the way there: two looks for every call
-  (void)s;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+  return s->virtual_clock ? s->virtual_now : real_now();
+}
+
+int64_t rt_scheduler_after(const rt_scheduler *s, double seconds) {
+  int64_t now = rt_scheduler_now(s);
+  // Rounded: 1.1 * 1e9 is a little less than it should be.
+  int64_t ns = seconds < 4e9 ? (int64_t)(seconds * 1e9 + 0.5) : RT_NEVER;
+  return ns < RT_NEVER - now ? now + ns : RT_NEVER;
 }
 
 /* ---- opening and closing ---- */

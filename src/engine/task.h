@@ -133,6 +133,14 @@ struct rt_scheduler {
   uv_timer_t alarm;     /* wakes the loop for the earliest timer */
   uv_async_t poke;      /* wakes the loop from other threads and signal handlers */
   bool loop_open;
+  /* What tests ask for, see testing.c; all off otherwise. */
+  bool virtual_clock;   /* the clock stands still, and jumps to the next timer */
+  bool shuffled;        /* the order of ready tasks is drawn by lot */
+  bool drawn;           /* the first of the ready queue has been drawn */
+  bool repeatable;      /* one of the two: slices are counted, not timed */
+  int looks;            /* that are left of the counted slice */
+  int64_t virtual_now;
+  uint64_t seed, lot;   /* of the shuffle, and where its generator stands */
 };
 
 /* Opens the scheduler of Lua state L; s->loop.data points back to it. Returns 0, or -1
@@ -146,6 +154,12 @@ void rt_scheduler_close(rt_scheduler *s);
 
 /* The monotonic clock all times of a run come from, in nanoseconds. */
 int64_t rt_scheduler_now(const rt_scheduler *s);
+
+/* What no clock reaches: a timer armed for it is not armed at all. */
+#define RT_NEVER INT64_MAX
+
+/* The moment 'seconds' from now, to the nanosecond; RT_NEVER past a hundred years. */
+int64_t rt_scheduler_after(const rt_scheduler *s, double seconds);
 
 /* The coroutine of the pool that is resumed for the task. */
 static inline lua_State *rt_task_base(const rt_scheduler *s, const rt_task *task) {
@@ -186,6 +200,11 @@ static inline bool rt_coroutine_marked(lua_State *co) {
 /* Puts a task that is neither waiting nor queued at the end of the ready queue. */
 void rt_task_queue(rt_scheduler *s, rt_task *task);
 
+/* Whether a task that is queued now is the next to run once the running one waits. */
+static inline bool rt_scheduler_idle(const rt_scheduler *s) {
+  return !s->first && !s->shuffled;
+}
+
 /* 'task' has ended on its coroutine: the next task, if it is one that has not begun and
  * may have the coroutine and the turn; else NULL, and main returns. */
 rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task);
@@ -209,6 +228,19 @@ int rt_task_wait(lua_State *L, rt_task *task, const rt_wait_kind *kind);
 /* Arms 'timer' (fire is set by the caller) for 'due'. False when out of memory. */
 bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due);
 void rt_timer_disarm(rt_scheduler *s, rt_timer *timer);
+
+/* ---- for tests: testing.c ---- */
+
+/* Stops the clock at zero, from where it jumps to the next timer whenever nothing is ready
+ * and no I/O is under way; or lets the real one go on. Outside the loop. */
+void rt_scheduler_set_virtual(rt_scheduler *s, bool on);
+
+/* Has each run from outside the loop draw the order of its ready tasks anew from 'seed'; or
+ * lets them run first come, first served. Outside the loop. */
+void rt_scheduler_set_seed(rt_scheduler *s, bool on, uint64_t seed);
+
+/* Brings the ready task that is to run next to the front of the queue. */
+void rt_scheduler_draw(rt_scheduler *s);
 
 /* ---- anchors: Lua values the engine keeps from the collector ---- */
 

@@ -70,7 +70,7 @@ static rt_call *new_call(lua_State *L, rt_engine *e, rt_call *parent, const char
 
 static int start_call(lua_State *L, rt_engine *e, rt_call *parent, rt_call *c) {
   if (rt_call_may_nest(c)) return rt_call_nest(L, c, &call_wait);
-  c->instant = !e->scheduler.first;
+  c->instant = rt_scheduler_idle(&e->scheduler);
   parent->task.wait.other.co = L;
   rt_task_queue(&e->scheduler, &c->task);
   if (!c->instant) rt_call_keep_args(L, c, 2, lua_gettop(L) - 1);

@@ -1,5 +1,4 @@
 /* core.c -- the module railtracks.core: calls, sleep, what is asked of the engine. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "lib.h"
@@ -64,7 +63,8 @@ static const rt_wait_kind nap_wait = {
 
 static void endless_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
 
-/* rt.sleep(math.huge): nothing but cancellation ends it, so nothing counts on its end. */
+/* rt.sleep(math.huge) and the like: nothing but cancellation ends it, so nothing counts on
+ * its end. */
 static const rt_wait_kind endless_wait = {
     .name = "sleep without end", .unlink = endless_unlink, .finish = nap_finish};
 
@@ -76,11 +76,10 @@ static int sleep_seconds(lua_State *L) {
     rt_error_raise(L, "usage", "rt.sleep: expected a number of seconds, not negative, got %s",
                    lua_type(L, 1) == LUA_TNUMBER ? luaL_tolstring(L, 1, NULL)
                                                  : luaL_typename(L, 1));
-  if (isinf(seconds)) return rt_task_wait(L, &c->task, &endless_wait);
-  // Ten thousand years are as good as for ever, and do not overflow.
-  int64_t ns = seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2;
+  int64_t due = rt_scheduler_after(&e->scheduler, seconds);
+  if (due == RT_NEVER) return rt_task_wait(L, &c->task, &endless_wait);
   c->task.wait.timer = (rt_timer){.fire = nap_over};
-  if (!rt_timer_arm(&e->scheduler, &c->task.wait.timer, rt_scheduler_now(&e->scheduler) + ns))
+  if (!rt_timer_arm(&e->scheduler, &c->task.wait.timer, due))
     luaL_error(L, "not enough memory");
   return rt_task_wait(L, &c->task, &nap_wait);
 }
@@ -312,6 +311,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_map(L, e);
   rt_lib_open_semaphore(L, e);
   rt_lib_open_channel(L, e);
+  rt_lib_open_testing(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");
   lua_pushliteral(L, RT_VERSION);

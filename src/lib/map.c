@@ -47,7 +47,7 @@ static void feed(rt_map *m, bool idle) {
   c->observed = true;
   m->live++;
   m->waking = true;
-  c->instant = idle && !e->scheduler.first;
+  c->instant = idle && rt_scheduler_idle(&e->scheduler);
   rt_task_queue(&e->scheduler, &c->task);
 }
 
