@@ -61,7 +61,7 @@ static void free_call(rt_engine *e, rt_call *c) {
     rt_call_end_timers(c);
     forget_failures(e, c);
     free(c->rare->args);
-    rt_buf_free(&c->rare->second);
+    free(c->rare->second);
     rt_reason_unref(c->rare->reason);
     free(c->rare);
   }

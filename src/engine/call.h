@@ -45,8 +45,8 @@ typedef struct rt_call_rare {
   rt_call *failures;        /* children that failed unobserved, newest first */
   rt_call *stem;            /* where a shortened id branches off */
   struct rt_member *more;   /* the groups that wait for it, beyond the first: a ring */
-  uint32_t held;            /* waits, not over yet, that have been told of its failure */
   char *args;               /* arguments written down before the start; malloc'd */
+  uint32_t held;            /* waits, not over yet, that have been told of its failure */
   uint32_t args_size;
   int failure;              /* anchors the rt_failure while it unwinds */
   int received;             /* anchors the failures it got from others: rt.traceback */
@@ -57,7 +57,7 @@ typedef struct rt_call_rare {
   int64_t unwinding;        /* since when */
   rt_grace *grace;          /* ends what it waits for; NULL while nothing is to be ended */
   rt_deadline *deadline;
-  rt_buf second;            /* failures beside the one it ends with, for the traceback */
+  char *second;             /* failures beside the one it ends with, for the traceback */
 } rt_call_rare;
 
 /* A million may be queued: what stands here is counted in bytes. */

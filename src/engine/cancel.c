@@ -177,10 +177,22 @@ void rt_call_check_cleanup(lua_State *L, rt_call *c) {
 /* ---- telling ---- */
 
 void rt_call_add_second(rt_call *c, const char *what, const char *message, size_t size) {
+  enum { MOST = 4096 };  // bytes, and one failure
   if (!rt_call_rare_of(c)) return;
-  rt_buf *out = &c->rare->second;
-  rt_buf_printf(out, "\n%s: ", what);
-  rt_buf_add(out, message, size);
+  size_t before = c->rare->second ? strlen(c->rare->second) : 0;
+  if (before > MOST) return;
+  rt_buf text = {0};
+  rt_buf_add(&text, c->rare->second, before);
+  rt_buf_printf(&text, "\n%s: ", what);
+  rt_buf_add(&text, message, size);
+  if (text.size > MOST) rt_buf_text(&text, "\n... (more are in the journal)");
+  rt_buf_char(&text, '\0');
+  if (text.failed) {
+    rt_buf_free(&text);
+    return;
+  }
+  free(c->rare->second);
+  c->rare->second = text.data;
 }
 
 void rt_call_add_identity(lua_State *L, const rt_call *c) {

@@ -92,6 +92,21 @@ void rt_call_record_end(lua_State *L, rt_call *c, rt_status status, rt_text erro
   else rt_journal_call_lost(e->journal);
 }
 
+static void write_origin(const rt_call *c, const rt_failure *f, rt_buf *out) {
+  if (!c->rare || !c->rare->second) {
+    rt_buf_text(out, "\"from call ");  // ids need no escapes
+    rt_buf_text(out, f->origin);
+    rt_buf_char(out, '"');
+    return;
+  }
+  rt_buf from = {0};
+  rt_buf_text(&from, "from call ");
+  rt_buf_text(&from, f->origin);
+  rt_buf_text(&from, c->rare->second);
+  rt_value_write_text(out, from.failed ? "" : from.data, from.failed ? 0 : from.size);
+  rt_buf_free(&from);
+}
+
 /* A call that the failure only passed through names the one it began in. */
 rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   rt_buf *out = &c->run->engine->text;
@@ -109,12 +124,7 @@ rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   } else if (f->began_in == rt_call_identity(c)) {
     rt_value_write_text(out, f->traceback, strlen(f->traceback));
   } else {
-    rt_buf from = {0};
-    rt_buf_text(&from, "from call ");
-    rt_buf_text(&from, f->origin);
-    if (c->rare) rt_buf_add(&from, c->rare->second.data, c->rare->second.size);
-    rt_value_write_text(out, from.failed ? "" : from.data, from.failed ? 0 : from.size);
-    rt_buf_free(&from);
+    write_origin(c, f, out);
   }
   rt_buf_char(out, '}');
   if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};

@@ -363,14 +363,14 @@ void rt_call_pass_failure(lua_State *L, rt_call *c, int index) {
 }
 
 void rt_call_note_second(lua_State *L, rt_call *c, int index) {
-  if (!c->rare || !c->rare->second.size) return;
+  if (!c->rare || !c->rare->second) return;
   index = lua_absindex(L, index);
   push_kept(L, c, index);
   const rt_failure *f = rt_failure_at(L, -1);
   if (f) {
     rt_buf *text = new_buf(L);
     rt_buf_text(text, f->traceback);
-    rt_buf_add(text, c->rare->second.data, c->rare->second.size);
+    rt_buf_text(text, c->rare->second);
     rt_buf_char(text, '\0');
     if (!text->failed) {
       rt_buf message = {.data = (char *)f->message, .size = f->message_size};
