@@ -157,7 +157,7 @@ describe("a receiver", function()
     later(1)
     task:cancel "tired"
     local err = rt.settle(task)[1].error
-    assert.matches("tired, by call .* while waiting for channel:receive on channel %d+ %(capacity 2, ",
+    assert.matches("tired, .* while waiting for channel:receive on channel %d+ %(capacity 2, ",
       err.message)
     assert.matches(tostring(ch):match "made at [^)]*", err.message, 1, true)
   end))

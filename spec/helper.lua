@@ -237,7 +237,7 @@ function workplace:remove() helper.remove(self.folder) end
 --- What an SQL query finds in a journal, as text: columns divided by '|'.
 function helper.sql(journal, query)
   local output, said, status = helper.shell(
-    ("sqlite3 %s %s"):format(helper.quote(journal), helper.quote(query)))
+    ("sqlite3 -cmd '.timeout 10000' %s %s"):format(helper.quote(journal), helper.quote(query)))
   if status ~= 0 then error(said, 2) end
   return (output:gsub("\n$", ""))
 end

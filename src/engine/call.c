@@ -293,7 +293,7 @@ static int make_failure(lua_State *L) {
     rt_run_push_fatal(L, c->run);
     if (!lua_isnil(L, 3)) return 2;
     lua_settop(L, 2);
-    rt_call_note_failure(L, c, 2);
+    rt_call_note_passed(L, c, 2);
   } else if (c->outcome == RT_CANCELLED) {
     push_end(L, c);
     if (deadline && deadline->passed) {

@@ -107,6 +107,14 @@ static void write_origin(const rt_call *c, const rt_failure *f, rt_buf *out) {
   rt_buf_free(&from);
 }
 
+/* The text of the engine's own errors begins with "KIND: ", which has a field of its own. */
+static size_t kind_before(const rt_failure *f) {
+  size_t size = f->kind ? strlen(f->kind) : 0;
+  bool there = size && f->message_size > size + 1 && memcmp(f->message, f->kind, size) == 0 &&
+               memcmp(f->message + size, ": ", 2) == 0;
+  return there ? size + 2 : 0;
+}
+
 /* A call that the failure only passed through names the one it began in. */
 rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   rt_buf *out = &c->run->engine->text;
@@ -116,7 +124,8 @@ rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
   if (f && f->kind) rt_value_write_text(out, f->kind, strlen(f->kind));
   else rt_buf_text(out, "null");
   rt_buf_text(out, ",\"message\":");
-  if (f) rt_value_write_text(out, f->message, f->message_size);
+  size_t skip = f ? kind_before(f) : 0;
+  if (f) rt_value_write_text(out, f->message + skip, f->message_size - skip);
   else rt_buf_text(out, "\"not enough memory\"");
   rt_buf_text(out, ",\"traceback\":");
   if (!f) {
