@@ -51,6 +51,8 @@ void rt_call_describe_wait(const rt_call *c, rt_buf *out) {
   else rt_buf_text(out, kind->name);
 }
 
+static bool arm_grace(rt_call *c, int64_t due);
+
 static void cancel_one(rt_call *c, rt_reason *reason) {
   rt_scheduler *s = &c->run->engine->scheduler;
   if (!c->cancelled) {
@@ -67,6 +69,8 @@ static void cancel_one(rt_call *c, rt_reason *reason) {
       if (text.failed) rt_buf_free(&text);
       else c->rare->waited = text.data;
     }
+    // It unwinds already, for another reason: from now on its cleanup has a bound.
+    if (c->delivered) arm_grace(c, rt_scheduler_now(s) + c->run->engine->grace);
     // It has returned already and only waits for its children: it ends as cancelled.
     if (c->over && c->outcome == RT_DONE) c->outcome = RT_CANCELLED;
   }
