@@ -45,7 +45,7 @@ describe("rt.scope", function()
     assert.is_false(ok)
     assert.equal(first, got)
     assert.matches("in call [%d.]+1 ", rt.traceback(got))
-  end))
+  end, helper.unshuffled))
 
   it("leaves a failure from before it to the call", function()
     local err = { "before" }

@@ -253,7 +253,9 @@ static void add_cleanup_error(lua_State *L, rt_call *c, int index) {
   rt_call_id(c, &id);
   rt_log(RT_LOG_WARNING, "call %.*s (%s) was cancelled, and its cleanup failed: %s",
          (int)id.size, id.data, c->node->name, message);
-  rt_call_add_second(c, "and its cleanup failed", message, size);
+  static const char begin[] = "\nand its cleanup failed: ";
+  rt_call_add_second(c, begin, sizeof begin - 1);
+  rt_call_add_second(c, message, size);
   lua_pop(L, 1);
 }
 

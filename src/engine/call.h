@@ -168,8 +168,8 @@ void rt_call_end_shields(rt_call *c);
 /* 'c' was cancelled and waits in its cleanup: the grace runs. Raises what is wrong. */
 void rt_call_check_cleanup(lua_State *L, rt_call *c);
 
-/* A failure beside the one 'c' will end with; stands in its traceback. */
-void rt_call_add_second(rt_call *c, const char *what, const char *message, size_t size);
+/* Adds to what is told behind the traceback of the failure that 'c' will end with. */
+void rt_call_add_second(rt_call *c, const char *line, size_t size);
 
 /* The call ends: stops the timers, frees what is left of its cancellation. */
 void rt_call_end_timers(rt_call *c);
@@ -259,6 +259,12 @@ void rt_call_note_second(lua_State *L, rt_call *c, int index);
 
 /* 'child' failed too, with failure 'f' (NULL: unknown): stands in the traceback of 'c'. */
 void rt_call_add_failed(rt_call *c, const rt_call *child, const rt_failure *f);
+
+/* Writes the line that tells of it. */
+void rt_call_write_failed(const rt_call *child, const rt_failure *f, rt_buf *out);
+
+/* Puts 'more' behind the traceback of the failure at the top of L, with its error below. */
+void rt_call_extend_failure(lua_State *L, const rt_buf *more);
 
 /* The same for a child whose failure nobody has asked for. Raises when out of memory. */
 void rt_call_add_unobserved(lua_State *L, rt_call *c, const rt_call *child);

@@ -180,15 +180,14 @@ void rt_call_check_cleanup(lua_State *L, rt_call *c) {
 
 /* ---- telling ---- */
 
-void rt_call_add_second(rt_call *c, const char *what, const char *message, size_t size) {
+void rt_call_add_second(rt_call *c, const char *line, size_t size) {
   enum { MOST = 4096 };  // bytes, and one failure
   if (!rt_call_rare_of(c)) return;
   size_t before = c->rare->second ? strlen(c->rare->second) : 0;
   if (before > MOST) return;
   rt_buf text = {0};
   rt_buf_add(&text, c->rare->second, before);
-  rt_buf_printf(&text, "\n%s: ", what);
-  rt_buf_add(&text, message, size);
+  rt_buf_add(&text, line, size);
   if (text.size > MOST) rt_buf_text(&text, "\n... (more are in the journal)");
   rt_buf_char(&text, '\0');
   if (text.failed) {
@@ -249,7 +248,8 @@ static void push_cut(lua_State *L, rt_call *c, const rt_wait_kind *waited) {
   if (!text->failed) {
     rt_log(RT_LOG_WARNING, "call %.*s (%s): %.*s", (int)id.size, id.data, c->node->name,
            (int)text->size, text->data);
-    rt_call_add_second(c, "and then", text->data, text->size);
+    rt_call_add_second(c, "\n", 1);
+    rt_call_add_second(c, text->data, text->size);
   }
   rt_buf_char(text, '\0');
   rt_error_push(L, "cancelled", "%s", text->failed ? "cleanup was cut off" : text->data);

@@ -362,40 +362,48 @@ void rt_call_pass_failure(lua_State *L, rt_call *c, int index) {
   keep_failure(L, c);
 }
 
-void rt_call_note_second(lua_State *L, rt_call *c, int index) {
-  if (!c->rare || !c->rare->second) return;
-  index = lua_absindex(L, index);
-  push_kept(L, c, index);
+void rt_call_extend_failure(lua_State *L, const rt_buf *more) {
   const rt_failure *f = rt_failure_at(L, -1);
-  if (f) {
-    rt_buf *text = new_buf(L);
-    rt_buf_text(text, f->traceback);
-    rt_buf_text(text, c->rare->second);
-    rt_buf_char(text, '\0');
-    if (!text->failed) {
-      rt_buf message = {.data = (char *)f->message, .size = f->message_size};
-      text->size--;
-      rt_failure *more = rt_failure_push(L, f->origin, f->kind, &message, text);
-      more->began_in = f->began_in;
-      lua_pushvalue(L, index);
-      lua_setiuservalue(L, -2, 1);
-      keep_failure(L, c);
-    }
-    rt_buf_free(text);
-    lua_pop(L, 1);
+  if (!f || more->failed || !lua_checkstack(L, 6)) return;
+  rt_buf *text = new_buf(L);
+  rt_buf_text(text, f->traceback);
+  rt_buf_add(text, more->data, more->size);
+  rt_buf message = {.data = (char *)f->message, .size = f->message_size};
+  if (!text->failed) {
+    rt_failure *extended = rt_failure_push(L, f->origin, f->kind, &message, text);
+    extended->began_in = f->began_in;
+    lua_pushvalue(L, -4);
+    lua_setiuservalue(L, -2, 1);
+    lua_replace(L, -3);
   }
+  rt_buf_free(text);
   lua_pop(L, 1);
 }
 
+void rt_call_note_second(lua_State *L, rt_call *c, int index) {
+  if (!c->rare || !c->rare->second) return;
+  lua_pushvalue(L, index);
+  push_kept(L, c, index);
+  rt_buf more = {.data = c->rare->second, .size = strlen(c->rare->second)};
+  rt_call_extend_failure(L, &more);
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else keep_failure(L, c);
+  lua_pop(L, 1);
+}
+
+void rt_call_write_failed(const rt_call *c, const rt_failure *f, rt_buf *out) {
+  rt_buf_text(out, "\nalso failed: call ");
+  rt_call_id(c, out);
+  rt_buf_printf(out, " (%s): ", c->node->name);
+  if (f) rt_buf_add(out, f->message, f->message_size);
+  else rt_buf_text(out, "not enough memory");
+}
+
 void rt_call_add_failed(rt_call *c, const rt_call *child, const rt_failure *f) {
-  char room[RT_ID_ROOM + 300];
-  rt_buf what = {.data = room, .capacity = sizeof room - 1, .fixed = true};
-  rt_buf_text(&what, "also failed: call ");
-  rt_call_id(child, &what);
-  rt_buf_printf(&what, " (%.200s)", child->node->name);
-  room[what.size] = '\0';
-  rt_call_add_second(c, room, f ? f->message : "not enough memory",
-                     f ? f->message_size : strlen("not enough memory"));
+  rt_buf text = {0};
+  rt_call_write_failed(child, f, &text);
+  if (!text.failed) rt_call_add_second(c, text.data, text.size);
+  rt_buf_free(&text);
 }
 
 int rt_call_on_error(lua_State *L) {

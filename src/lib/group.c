@@ -163,9 +163,29 @@ static int push_table(lua_State *L, const rt_tasks *t) {
   return 1;
 }
 
+/* The error and the failure that decided are at the top: what else has failed stands behind
+ * the traceback. */
+static void add_others(lua_State *L, rt_tasks *t) {
+  enum { MOST = 4096 };  // bytes, and one failure
+  rt_buf *text = rt_engine_text(t->group.waiter->run->engine);
+  for (uint32_t i = 1; i <= t->count && text->size < MOST; i++) {
+    if (i == t->chosen) continue;
+    lua_rawgeti(L, t->table, i);
+    const rt_call *c = rt_task_at(L, -1);
+    lua_pop(L, 1);
+    if (!c || c->status != RT_FAILED) continue;
+    push_outcome(L, t, i);
+    rt_call_write_failed(c, rt_failure_at(L, -1), text);
+    lua_pop(L, 2);
+  }
+  if (text->size) rt_call_extend_failure(L, text);
+}
+
 static int gathered(lua_State *L, rt_tasks *t) {
   if (!t->chosen) return push_table(L, t);
-  rt_call_raise_outcome(L, t->group.waiter, push_outcome(L, t, t->chosen));
+  rt_status status = push_outcome(L, t, t->chosen);
+  add_others(L, t);
+  rt_call_raise_outcome(L, t->group.waiter, status);
 }
 
 static int settled(lua_State *L, rt_tasks *t) {
