@@ -86,3 +86,19 @@ describe("examples/modify_text.lua", function()
     assert.same({ { ["$bytes"] = "/w==" } }, calls[5].args)
   end)
 end)
+
+describe("examples/orders.lua", function()
+  it("packs what it finds in time, and puts the rest back", function()
+    assert.equal([[
+put back: saffron
+tea from the corner
+bread from the market
+jam from the market
+saffron: timeout
+]], example { "orders.lua" })
+  end)
+
+  it("takes the orders that are given", function()
+    assert.equal("milk from the corner\n", example { "orders.lua", "milk" })
+  end)
+end)

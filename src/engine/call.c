@@ -308,6 +308,8 @@ static int make_failure(lua_State *L) {
       rt_call_note_failure(L, c, 2);
     }
     lua_settop(L, 2);
+    if (c->rare)
+      for (rt_call *f = c->rare->failures; f; f = f->next) rt_call_add_unobserved(L, c, f);
   } else if (!c->unwound) {
     // The earliest unobserved failure of a child.
     rt_call *first = c->rare->failures;

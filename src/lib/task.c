@@ -102,7 +102,8 @@ static void warn(rt_call *c, const rt_failure *f) {
 void rt_task_warn(rt_call *c) {
   rt_scheduler *s = &c->run->engine->scheduler;
   lua_State *L = s->own;
-  if (!c->handle || !lua_checkstack(L, 2)) return;
+  // A caller that is cancelled with the one who waited has it in its traceback.
+  if (!c->handle || (c->parent && c->parent->cancelled) || !lua_checkstack(L, 2)) return;
   rt_anchor_push(s, L, c->handle);
   lua_getiuservalue(L, -1, 2);
   warn(c, rt_failure_at(L, -1));
