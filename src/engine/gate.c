@@ -13,8 +13,8 @@ static const struct {
     {"load", "collect the pieces first"},
     {"dofile", "use loadfile and call what it returns"},
     {"table.concat", "make the strings first"},
-    {"print", "make the text first: __tostring cannot wait"},
-    {"tostring", "__tostring cannot wait: use a method of another name"},
+    {"print", "make the text first, not in __tostring"},
+    {"tostring", "use a method of another name than __tostring"},
     {"error", "handlers of xpcall cannot wait: wait after xpcall has returned"},
     {"collectgarbage", "finalizers cannot wait"},
 };
