@@ -15,6 +15,10 @@ foreach(file ${c_tests})
   add_test(NAME c/${name} COMMAND ${name})
 endforeach()
 
+# Allocations and calls of libuv made by our objects can be made to fail.
+target_link_options(fault_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+                    -Wl,--wrap=strdup,--wrap=uv_loop_init,--wrap=uv_async_init)
+
 # The specs run in stock Lua; a module built with a sanitizer wants a Lua that is, too.
 set(spec_lua ${LUA})
 if(RT_SANITIZE)

@@ -83,21 +83,42 @@ static bool fits(lua_State *L, int index, rt_param_type type) {
   return false;
 }
 
-bool rt_node_check(lua_State *L, const rt_node *node, int first, int count) {
-  for (uint32_t i = 0; i < node->param_count; i++) {
+/* The first parameter that is not fitted, and in '*given' what stands in its place; -1: all
+ * fit. */
+static int misfit(lua_State *L, const rt_node *node, int first, int count, const char **given) {
+  for (int i = 0; i < (int)node->param_count; i++) {
     const rt_param *param = &node->params[i];
-    int index = (int)i < count ? first + (int)i : 0;
+    int index = i < count ? first + i : 0;
     if (index ? lua_isnil(L, index) : true) {
       if (param->optional) continue;
     } else if (fits(L, index, param->type)) {
       continue;
     }
-    const char *given = index ? luaL_typename(L, index) : "nothing";
+    *given = index ? luaL_typename(L, index) : "nothing";
     if (index && lua_type(L, index) == LUA_TNUMBER && param->type == RT_PARAM_INTEGER)
-      given = "a number that is not an integer";
-    rt_error_push(L, "usage", "%s: parameter '%s': expected %s, got %s", node->name,
-                  param->name, rt_param_type_name(param->type), given);
-    return false;
+      *given = "a number that is not an integer";
+    return i;
   }
-  return true;
+  return -1;
+}
+
+/* In: the node, the parameter, what was given. */
+static int push_misfit(lua_State *L) {
+  const rt_node *node = lua_touserdata(L, 1);
+  const rt_param *param = &node->params[lua_tointeger(L, 2)];
+  rt_error_push(L, "usage", "%s: parameter '%s': expected %s, got %s", node->name, param->name,
+                rt_param_type_name(param->type), (const char *)lua_touserdata(L, 3));
+  return 1;
+}
+
+bool rt_node_check(lua_State *L, rt_node *node, int first, int count) {
+  const char *given;
+  int i = misfit(L, node, first, count, &given);
+  if (i < 0) return true;
+  lua_pushcfunction(L, push_misfit);
+  lua_pushlightuserdata(L, node);
+  lua_pushinteger(L, i);
+  lua_pushlightuserdata(L, (void *)given);
+  lua_pcall(L, 3, 1, 0);  // out of memory: that is the error then
+  return false;
 }

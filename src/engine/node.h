@@ -64,7 +64,8 @@ int rt_param_type_named(const char *name);
 const char *rt_param_type_name(rt_param_type type);
 
 /* Checks the 'count' arguments from stack index 'first' on against the node's params.
- * True if they fit; else pushes an error of kind usage. */
-bool rt_node_check(lua_State *L, const rt_node *node, int first, int count);
+ * True if they fit; else pushes an error of kind usage, or that
+ * memory is short. Does not raise. */
+bool rt_node_check(lua_State *L, rt_node *node, int first, int count);
 
 #endif

@@ -91,7 +91,7 @@ static int node_body(lua_State *L) {
 
 /* core.node_check(node, ...): raises what is wrong with the arguments. */
 static int node_check(lua_State *L) {
-  const rt_node *node = check_node(L, 1);
+  rt_node *node = check_node(L, 1);
   luaL_checkstack(L, LUA_MINSTACK, "too many arguments");
   if (rt_node_check(L, node, 2, lua_gettop(L) - 1)) return 0;
   return lua_error(L);
