@@ -71,8 +71,9 @@ static void cancel_one(rt_call *c, rt_reason *reason) {
     }
     // It unwinds already, for another reason: from now on its cleanup has a bound.
     if (c->delivered) arm_grace(c, rt_scheduler_now(s) + c->run->engine->grace);
-    // It has returned already and only waits for its children: it ends as cancelled.
-    if (c->over && c->outcome == RT_DONE) c->outcome = RT_CANCELLED;
+    // It has returned already and waits for its children, of which some live: it ends as
+    // cancelled.
+    if (c->over && c->live && c->outcome == RT_DONE) c->outcome = RT_CANCELLED;
   }
   if (c->task.kind == &rt_run_wait && !c->task.ready && rt_call_unwinds(c)) {
     rt_run *nested = c->task.wait.other.on;
