@@ -229,6 +229,9 @@ int rt_task_wait(lua_State *L, rt_task *task, const rt_wait_kind *kind);
 bool rt_timer_arm(rt_scheduler *s, rt_timer *timer, int64_t due);
 void rt_timer_disarm(rt_scheduler *s, rt_timer *timer);
 
+/* Fires those whose moment has come. */
+void rt_timer_fire_due(rt_scheduler *s);
+
 /* ---- for tests: testing.c ---- */
 
 /* Stops the clock at zero, from where it jumps to the next timer whenever nothing is ready
