@@ -152,6 +152,10 @@ describe("rt.fatal", function()
     assert.is_true(cleaned)
   end)
 
+  it("wants a message", in_run(function()
+    assert.matches("rt.fatal: argument 1: expected a message", helper.refusal(rt.fatal))
+  end))
+
   it("lets no xpcall handler see it", function()
     local seen = false
     pcall(rt.run, function()

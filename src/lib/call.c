@@ -119,6 +119,8 @@ static int shield(lua_State *L) {
 static int fatal(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *c = rt_call_current(e);
+  if (lua_isnone(L, 1))
+    rt_error_raise(L, "usage", "rt.fatal: argument 1: expected a message, got no value");
   rt_error_push(L, "fatal", "%s", luaL_tolstring(L, 1, NULL));
   if (!c) return lua_error(L);
   rt_call_add_identity(L, c);
