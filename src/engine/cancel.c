@@ -235,8 +235,10 @@ static void push_cut(lua_State *L, rt_call *c, const rt_wait_kind *waited) {
   rt_place here = rt_place_here(&e->places, L);
   rt_text file = rt_place_file(&e->places, here);
   rt_buf *text = rt_engine_text(e);
-  rt_buf_printf(text, "cleanup was cut off after its grace of %.14g s",
-                (double)e->grace / 1e9);
+  if (e->stopped) rt_buf_text(text, "cleanup was cut off by the second signal");
+  else
+    rt_buf_printf(text, "cleanup was cut off after its grace of %.14g s",
+                  (double)e->grace / 1e9);
   if (file.data) rt_buf_printf(text, ", at %.*s:%u", (int)file.size, file.data, here.line);
   if (waited) {
     rt_buf_text(text, ", while waiting for ");
