@@ -59,9 +59,13 @@ setmetatable(rt, {
 
 -- Lua's own functions that would keep a cancellation, or could not wait ------------------
 
-pcall, xpcall = core.pcall, core.xpcall -- luacheck: ignore 121
-for name, fn in pairs(core.coroutine) do coroutine[name] = fn end -- luacheck: ignore 122
-debug.traceback = core.traceback_of -- luacheck: ignore 122
+if core.pcall then
+  pcall, xpcall = core.pcall, core.xpcall -- luacheck: ignore 121
+  for name, fn in pairs(core.coroutine) do coroutine[name] = fn end -- luacheck: ignore 122
+  debug.traceback = core.traceback_of -- luacheck: ignore 122
+  -- Messages name a function after the first module it is found in.
+  core.pcall, core.xpcall, core.coroutine, core.traceback_of = nil, nil, nil, nil
+end
 
 core.node_methods.with = function(node, options)
   return require "railtracks.node".with(node, options)

@@ -14,10 +14,10 @@ static rt_engine *engine(lua_State *L) { return lua_touserdata(L, lua_upvalueind
  * Lua itself would leave them to whoever closes the dead coroutine.
  */
 
-static const char closing_mark = 'x';  // the error that unwinds a coroutine to close it
 static const char failed_key = 'f';    // registry: a weak table, failed coroutine -> frames
 
-bool rt_coroutine_is_closing(lua_State *L) { return lua_touserdata(L, -1) == &closing_mark; }
+/* What closes a variable gets no error then, as in Lua. */
+bool rt_coroutine_is_closing(lua_State *L) { return rt_coroutine_closing(L) && lua_isnil(L, -1); }
 
 static int body_over(lua_State *L, int status, lua_KContext context) {
   (void)context;
@@ -72,7 +72,7 @@ static int step(lua_State *L, rt_engine *e, lua_State *co, int count) {
   s->active = active;
   s->stuck = stuck;
   if (status == LUA_YIELD && s->current && s->current->kind) {
-    rt_coroutine_set(co, s, true);
+    rt_coroutine_mark(co, true);
     return WAITS;
   }
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -112,7 +112,7 @@ static int start(lua_State *L, rt_engine *e, lua_State *co, int count) {
 
 static lua_State *check_coroutine(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  if (!co) luaL_typeerror(L, 1, "coroutine");
+  if (!co) luaL_typeerror(L, 1, "thread");
   return co;
 }
 
@@ -143,7 +143,7 @@ static int end_resume(lua_State *L, int results, lua_KContext since) {
 static int resumed(lua_State *L, int status, lua_KContext since) {
   lua_State *co = lua_tothread(L, 1);
   (void)status;
-  rt_coroutine_set(co, &engine(L)->scheduler, false);
+  rt_coroutine_mark(co, false);
   return end_resume(L, step(L, engine(L), co, 0), since);
 }
 
@@ -184,7 +184,7 @@ static int end_wrap(lua_State *L, int results) {
 
 static int wrap_resumed(lua_State *L, int status, lua_KContext context) {
   (void)status, (void)context;
-  rt_coroutine_set(wrapped(L), &engine(L)->scheduler, false);
+  rt_coroutine_mark(wrapped(L), false);
   return end_wrap(L, step(L, engine(L), wrapped(L), 0));
 }
 
@@ -209,11 +209,9 @@ static bool is_home(lua_State *L, const rt_engine *e) {
 }
 
 static int yield_over(lua_State *L, int status, lua_KContext context) {
-  rt_engine *e = engine(L);
   (void)status, (void)context;
-  if (e->closing != L) return lua_gettop(L);
-  e->closing = NULL;
-  lua_pushlightuserdata(L, (void *)&closing_mark);
+  if (!rt_coroutine_closing(L)) return lua_gettop(L);
+  lua_pushnil(L);
   return lua_error(L);
 }
 
@@ -242,7 +240,9 @@ static const char *status_of(lua_State *L, lua_State *co) {
 
 static int close_now(lua_State *L, lua_State *co) {
   int status = lua_resetthread(co);
-  lua_pushboolean(L, status == LUA_OK || rt_coroutine_is_closing(co));
+  bool closed = status == LUA_OK || rt_coroutine_is_closing(co);
+  rt_coroutine_set_closing(co, false);
+  lua_pushboolean(L, closed);
   if (lua_toboolean(L, -1)) {
     lua_settop(co, 0);
     return 1;
@@ -260,10 +260,11 @@ static int end_close(lua_State *L, int results, lua_KContext since) {
     return lua_yieldk(L, 0, since, close_resumed);
   }
   // It ended, or it has caught the error and yielded, or was started outside tasks.
-  if (results != FAILED || rt_coroutine_is_closing(L)) {
+  if (results != FAILED || lua_isnil(L, -1)) {
     lua_settop(L, 1);
     return close_now(L, co);
   }
+  rt_coroutine_set_closing(co, false);
   lua_resetthread(co);
   lua_settop(co, 0);
   if (rt_protect_passes(L, engine(L), since)) return lua_error(L);
@@ -275,7 +276,7 @@ static int end_close(lua_State *L, int results, lua_KContext since) {
 static int close_resumed(lua_State *L, int status, lua_KContext since) {
   lua_State *co = lua_tothread(L, 1);
   (void)status;
-  rt_coroutine_set(co, &engine(L)->scheduler, false);
+  rt_coroutine_mark(co, false);
   return end_close(L, step(L, engine(L), co, 0), since);
 }
 
@@ -295,7 +296,7 @@ int rt_coroutine_close(lua_State *L) {
   lua_pop(co, 1);
   if (!ours) return close_now(L, co);
   // It is unwound by an error of its own, so that what it closes may wait.
-  e->closing = co;
+  rt_coroutine_set_closing(co, true);
   lua_KContext since = rt_protect_enter(e);
   return end_close(L, step(L, e, co, 0), since);
 }

@@ -190,8 +190,8 @@ rt_engine *rt_engine_open(lua_State *L) {
   e->L = lua_tothread(L, -1);
   lua_pop(L, 1);
   // New threads copy the main thread's word; L itself may be an older one.
-  rt_coroutine_set(e->L, &e->scheduler, false);
-  rt_coroutine_set(L, &e->scheduler, false);
+  rt_coroutine_init(e->L, &e->scheduler, false);
+  rt_coroutine_init(L, &e->scheduler, false);
 
   e->record_limit = RT_RECORD_LIMIT;
   e->grace = RT_GRACE_NS;

@@ -38,7 +38,6 @@ struct rt_engine {
   uint32_t ended;           /* counts the calls that have ended */
   uint32_t told;            /* counts what was raised that no pcall stops */
   int64_t grace;            /* nanoseconds that the cleanup of a cancelled call may wait */
-  lua_State *closing;       /* the coroutine that its yield shall unwind; NULL: none */
   rt_protector protectors[12];  /* functions that run what they call protected */
   int protector_count;
   int no_memory;            /* anchors the error of last resort */

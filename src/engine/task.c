@@ -57,7 +57,7 @@ static int new_coroutine(lua_State *L) {
   made->slot = rt_anchor_put(s, L);
   made->co = co;
   // A thread made before the engine opened has another word here; ours never do.
-  rt_coroutine_set(co, s, true);
+  rt_coroutine_init(co, s, true);
   return 0;
 }
 
@@ -384,7 +384,7 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
   lua_xmove(L, s->vault, 1);
   rt_anchor_put(s, L);
   s->own = lua_newthread(L);
-  rt_coroutine_set(s->own, s, false);
+  rt_coroutine_init(s->own, s, false);
   rt_anchor_put(s, L);
   return 0;
 }

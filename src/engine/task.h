@@ -181,14 +181,33 @@ void rt_scheduler_unhook(rt_scheduler *s, lua_State *L);
 
 /* A coroutine is marked while nobody but the scheduler may resume it: one of the pool
  * always, another one while a task waits inside it. */
-enum { RT_COROUTINE_MARK = 1 };
+enum {
+  RT_COROUTINE_MARK = 1,
+  RT_COROUTINE_CLOSING = 2,  /* it is being closed: the error nil unwinds it */
+  RT_COROUTINE_BITS = 3,
+};
 
 static inline rt_scheduler *rt_scheduler_of(lua_State *L) {
-  return (rt_scheduler *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)RT_COROUTINE_MARK);
+  return (rt_scheduler *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)RT_COROUTINE_BITS);
 }
 
-static inline void rt_coroutine_set(lua_State *co, rt_scheduler *s, bool marked) {
+/* For what stood there before. */
+static inline void rt_coroutine_init(lua_State *co, rt_scheduler *s, bool marked) {
   *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)s | (marked ? RT_COROUTINE_MARK : 0);
+}
+
+static inline void rt_coroutine_mark(lua_State *co, bool marked) {
+  uintptr_t *word = lua_getextraspace(co);
+  *word = (*word & ~(uintptr_t)RT_COROUTINE_MARK) | (marked ? RT_COROUTINE_MARK : 0);
+}
+
+static inline void rt_coroutine_set_closing(lua_State *co, bool closing) {
+  uintptr_t *word = lua_getextraspace(co);
+  *word = (*word & ~(uintptr_t)RT_COROUTINE_CLOSING) | (closing ? RT_COROUTINE_CLOSING : 0);
+}
+
+static inline bool rt_coroutine_closing(lua_State *co) {
+  return *(uintptr_t *)lua_getextraspace(co) & RT_COROUTINE_CLOSING;
 }
 
 static inline bool rt_coroutine_marked(lua_State *co) {
