@@ -88,6 +88,23 @@ describe("code that does not give way", function()
       running:wait_for_errors "without a wait, at script.lua:4"
     end)
 
+    it("inside a coroutine, and between coroutines", function()
+      local inside <close> = start [[
+        local function endless() while true do end end
+        rt.call(function() coroutine.wrap(endless)() end)
+      ]]
+      local between <close> = start [[
+        rt.call(function()
+          while true do
+            for _ in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do end
+          end
+        end)
+      ]]
+      inside:wait_for_errors "without a wait, at script.lua:3"
+      between:wait_for_errors "without a wait, at script2.lua:5"
+      assert.matches("^railtracks: warning: call 1%.1 [^\n]+\n$", helper.read(between.errors))
+    end)
+
     it("while it sits in a C function: a pattern, a read, a program", function()
       os.execute("mkfifo " .. place.folder .. "/pipe")
       local holder = assert(io.open(place.folder .. "/pipe", "r+"))
@@ -113,6 +130,14 @@ describe("code that does not give way", function()
       assert.equal("from the program\ntrue\texit\t0\n", output)
       assert.matches("^[^\n]+ in a C function\n[^\n]+ without a wait, at script.lua:3\n$", said)
     end)
+  end)
+
+  it("is told with its line where the coroutine that was in C has gone", function()
+    local _, said = run [[
+      coroutine.wrap(os.execute) "sleep 1.3"
+      collectgarbage()
+    ]]
+    assert.matches("^[^\n]+ in a C function\n[^\n]+ without a wait, at script.lua:[34]\n$", said)
   end)
 
   it("is not told where it gives way in time", function()
@@ -208,6 +233,23 @@ describe("code that does not give way", function()
       assert.matches("^railtracks: budget: ", said)
       assert.equal(1, status)
     end)
+
+    for how, code in pairs {
+      ["in a coroutine"] = "coroutine.wrap(spin)()",
+      ["in coroutines that catch it"] = [[
+        while true do coroutine.resume(coroutine.create(function()
+          while true do pcall(coroutine.wrap(spin)) end
+        end)) end]],
+      ["in short coroutines"] = "while true do coroutine.wrap(function() end)() end",
+      ["where Lua cannot yield"] = "table.sort({ 1, 2, 3 }, spin)",
+    } do
+      it("is stopped " .. how, function()
+        local _, said, status = run("local function spin() while true do end end " .. code,
+          table.unpack(limit))
+        assert.matches("^railtracks: budget: ", said)
+        assert.equal(1, status)
+      end)
+    end
 
     it("is stopped when it returns from a C function", function()
       local output, said, status = run([[

@@ -175,6 +175,14 @@ describe("rt.traceback", function()
     assert.matches("skipping", rt.traceback(err), 1, true)
   end))
 
+  it("has no frames for a call that did not begin", in_run(function()
+    local strict = rt.function_node("strict", function() end, {
+      params = { { name = "text", type = "string" } },
+    })
+    local _, err = pcall(rt.call, strict, 1)
+    assert.matches("^stack traceback:\n  in call %S+ %(strict%)", rt.traceback(err))
+  end))
+
   it("is known after collections", in_run(function()
     local _, err = pcall(rt.call, function() error {} end)
     collectgarbage()

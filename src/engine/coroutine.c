@@ -71,6 +71,7 @@ static int step(lua_State *L, rt_engine *e, lua_State *co, int count) {
   int status = lua_resume(co, L, count, &results);
   s->active = active;
   s->stuck = stuck;
+  if (s->hooked == co) rt_scheduler_move_hook(s);
   if (status == LUA_YIELD && s->current && s->current->kind) {
     rt_coroutine_mark(co, true);
     return WAITS;

@@ -57,7 +57,6 @@ struct rt_engine {
 enum { RT_RECORD_LIMIT = 64 * 1024 };
 #define RT_GRACE_NS INT64_C(5000000000)
 
-
 /* The engine of a coroutine that runs a task of its. */
 static inline rt_engine *rt_engine_of(lua_State *L) {
   return (rt_engine *)rt_scheduler_of(L);

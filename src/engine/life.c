@@ -23,13 +23,14 @@ const rt_wait_kind rt_children_wait = {.name = "its children", .finish = after_c
 
 /* The body has returned or failed. False: the call is to wait for its children first. */
 static bool leave_body(rt_call *c, int status) {
+  rt_engine *e = c->run->engine;
   c->over = true;
+  if (e->memory && rt_memory_refused(e)) {  // even if Lua's own pcall has caught it
+    rt_memory_fail(c);
+    c->fatal = true;
+  }
   if (status != LUA_OK && status != LUA_YIELD) {
     c->unwound = true;
-    if (rt_memory_refused(c->run->engine)) {
-      rt_memory_fail(c);
-      c->fatal = true;
-    }
     c->outcome = c->delivered && !c->fatal ? RT_CANCELLED : RT_FAILED;
     rt_call_cancel_children(c, c->cancelled ? "the call that started it was cancelled"
                                             : "the call that started it has failed");

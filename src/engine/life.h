@@ -12,6 +12,9 @@ extern const rt_wait_kind rt_children_wait;
  * Does not raise. */
 void rt_call_conclude(lua_State *L, rt_call *c);
 
+/* What makes the failure in there, under a pcall; no traceback is to show it. */
+int rt_call_make_failure(lua_State *L);
+
 /* The call has ended: tells its caller, which may have waited for that. */
 void rt_call_child_ended(rt_call *c);
 

@@ -49,7 +49,7 @@ static bool fails_with_fatal(lua_State *L, const rt_call *c) {
 
 /* In: c and what the body left (nothing, or an error). Out: the error of the call and its
  * failure. */
-static int make_failure(lua_State *L) {
+int rt_call_make_failure(lua_State *L) {
   rt_call *c = lua_touserdata(L, 1);
   rt_scheduler *s = &c->run->engine->scheduler;
   const rt_deadline *deadline = c->rare ? c->rare->deadline : NULL;
@@ -99,7 +99,7 @@ static int make_failure(lua_State *L) {
 /* Leaves the error and the failure of 'c' above the handler. Does not raise. */
 static void put_failure(lua_State *L, rt_call *c) {
   lua_settop(L, c->unwound ? 2 : 1);
-  lua_pushcfunction(L, make_failure);
+  lua_pushcfunction(L, rt_call_make_failure);
   lua_insert(L, 2);
   lua_pushlightuserdata(L, c);
   lua_insert(L, 3);

@@ -247,6 +247,12 @@ void rt_scheduler_unhook(rt_scheduler *s, lua_State *L) {
   if (s->hooked == L) s->hooked = NULL;
 }
 
+void rt_scheduler_move_hook(rt_scheduler *s) {
+  lua_Hook hook = lua_gethook(s->hooked);
+  if (hook) rt_scheduler_hook(s, hook);
+  else s->hooked = NULL;
+}
+
 bool rt_scheduler_in_slice(rt_scheduler *s, int64_t now) {
   // How far a task gets in two milliseconds is never twice the same.
   if (s->repeatable) return --s->looks > 0;

@@ -177,6 +177,10 @@ void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);
 /* Takes it away. For use in the hook, which runs on L. */
 void rt_scheduler_unhook(rt_scheduler *s, lua_State *L);
 
+/* The hooked coroutine has been left for the one that is active now, and may not come back:
+ * the hook goes along. */
+void rt_scheduler_move_hook(rt_scheduler *s);
+
 /* ---- what stands in a coroutine's extra space: its scheduler, and a mark ---- */
 
 /* A coroutine is marked while nobody but the scheduler may resume it: one of the pool

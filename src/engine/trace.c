@@ -7,6 +7,7 @@
 
 #include "coroutine.h"
 #include "engine.h"
+#include "life.h"
 #include "trace.h"
 
 enum {
@@ -26,7 +27,9 @@ static bool is_ours(lua_State *L, const rt_engine *e, const lua_Debug *ar) {
   if (rt_place_is_ours(ar)) return true;
   lua_CFunction f = lua_tocfunction(L, -1);
   if (!f) return false;
-  if (f == rt_call_on_error || f == rt_call_class.main || f == rt_coroutine_body) return true;
+  if (f == rt_call_on_error || f == rt_call_make_failure || f == rt_call_class.main ||
+      f == rt_coroutine_body)
+    return true;
   bool ours = false;
   if (lua_getupvalue(L, -1, 1)) {
     ours = lua_touserdata(L, -1) == e;
