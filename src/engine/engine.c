@@ -73,6 +73,7 @@ static void unwind_running(lua_State *L, lua_Debug *ar) {
   rt_engine *e = rt_engine_of(L);
   rt_call *c = rt_call_current(e);
   (void)ar;
+  if (!rt_scheduler_hooked(&e->scheduler, L)) return;
   rt_scheduler_unhook(&e->scheduler, L);
   poked(&e->scheduler);
   if (c && !c->over && !c->delivered) rt_call_raise_cancelled(L, c);

@@ -65,6 +65,7 @@ static void collect(lua_State *L, lua_Debug *ar) {
   rt_memory *m = e->memory;
   rt_call *c = rt_call_current(e);
   (void)ar;
+  if (!rt_scheduler_hooked(&e->scheduler, L)) return;
   rt_scheduler_unhook(&e->scheduler, L);
   lua_gc(L, LUA_GCCOLLECT);
   // Code that goes on while its run fails has as much again.

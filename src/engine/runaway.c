@@ -94,6 +94,7 @@ static void report(lua_State *L, lua_Debug *ar) {
   rt_engine *e = rt_engine_of(L);
   rt_runaway *r = e->runaway;
   (void)ar;
+  if (!rt_scheduler_hooked(&e->scheduler, L)) return;
   rt_scheduler_unhook(&e->scheduler, L);
   r->asked = NULL;
   if (!same_slice(r->slice, slice_of(e))) return;  // it has just given way
@@ -130,6 +131,7 @@ static void stop(lua_State *L, lua_Debug *ar) {
   rt_runaway *r = e->runaway;
   rt_call *c = rt_call_current(e);
   (void)ar;
+  if (!rt_scheduler_hooked(&e->scheduler, L)) return;
   r->asked = NULL;
   if (!r->raised || !same_slice(r->slice, slice_of(e))) {
     rt_scheduler_unhook(&e->scheduler, L);

@@ -242,6 +242,12 @@ void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook) {
   lua_sethook(s->hooked, hook, LUA_MASKCOUNT, 1);
 }
 
+bool rt_scheduler_hooked(rt_scheduler *s, lua_State *L) {
+  if (s->hooked == L) return true;
+  lua_sethook(L, NULL, 0, 0);
+  return false;
+}
+
 void rt_scheduler_unhook(rt_scheduler *s, lua_State *L) {
   lua_sethook(L, NULL, 0, 0);
   if (s->hooked == L) s->hooked = NULL;

@@ -174,7 +174,11 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
  * in place of the one set so before. From a signal handler of the loop's own thread. */
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);
 
-/* Takes it away. For use in the hook, which runs on L. */
+/* For use in the hook, which runs on L: whether it was set there. If not, L was made by a
+ * coroutine that had it, and is rid of it now. */
+bool rt_scheduler_hooked(rt_scheduler *s, lua_State *L);
+
+/* Takes it away, likewise. */
 void rt_scheduler_unhook(rt_scheduler *s, lua_State *L);
 
 /* The hooked coroutine has been left for the one that is active now, and may not come back:
