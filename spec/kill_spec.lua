@@ -48,6 +48,7 @@ describe("a journal whose writer was killed", function()
     local tables = helper.sql(journal, "SELECT count(*) FROM sqlite_master WHERE name = 'calls'")
     if tables == "0" then
       found.without_results, found.without_caller, found.incomplete, found.done = "0", "0", "0", ""
+      found.said, found.status = "", 0 -- it says that there is nothing in it
       return
     end
     found.without_results = helper.sql(journal, [[SELECT count(*) FROM calls
