@@ -44,13 +44,10 @@ describe("a journal whose writer was killed", function()
     if not helper.exists(journal) then return end
     found.integrity = helper.sql(journal, "PRAGMA integrity_check")
     found.runs, found.said, found.status = helper.run { "runs", "--json", "--journal", journal }
-    -- It may have been killed between making the file and making the tables.
+    -- Killed before it had made its tables: a file with nothing in it yet.
     local tables = helper.sql(journal, "SELECT count(*) FROM sqlite_master WHERE name = 'calls'")
-    if tables == "0" then
-      found.without_results, found.without_caller, found.incomplete, found.done = "0", "0", "0", ""
-      found.said, found.status = "", 0 -- it says that there is nothing in it
-      return
-    end
+    found.empty = tables == "0"
+    if found.empty then return end
     found.without_results = helper.sql(journal, [[SELECT count(*) FROM calls
       WHERE status = 'done' AND (results IS NULL OR ended_at IS NULL OR started_at IS NULL)]])
     found.without_caller = helper.sql(journal, [[SELECT count(*) FROM calls c
@@ -82,7 +79,7 @@ describe("a journal whose writer was killed", function()
   local function after_each_kill(check)
     local looked = 0
     for _, found in ipairs(seen) do
-      if found.integrity then
+      if found.integrity and not found.empty then
         looked = looked + 1
         check(found)
       end
@@ -98,6 +95,17 @@ describe("a journal whose writer was killed", function()
     after_each_kill(function(found)
       assert.same({ "", 0 }, { found.said, found.status }, found.when)
     end)
+  end)
+
+  it("is whole, and said to be empty, where its tables were not made yet", function()
+    for _, found in ipairs(seen) do
+      if found.empty then
+        assert.equal("ok", found.integrity, found.when)
+        assert.matches("it is empty", found.said, 1, true, found.when)
+        assert.equal(1, found.status, found.when)
+        assert.equal("", found.ended, found.when) -- no run can have ended in it
+      end
+    end
   end)
 
   it("has the results of every call that is done", function()
