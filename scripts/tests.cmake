@@ -19,6 +19,18 @@ endforeach()
 target_link_options(fault_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
                     -Wl,--wrap=strdup,--wrap=uv_loop_init,--wrap=uv_async_init)
 
+# The plugins: those that are examples, and one that does what the specs ask of it.
+file(GLOB plugins CONFIGURE_DEPENDS examples/plugin/*.c spec/c/plugin/*.c)
+foreach(file ${plugins})
+  get_filename_component(name ${file} NAME_WE)
+  add_library(plugin_${name} MODULE ${file})
+  target_include_directories(plugin_${name} PRIVATE src ${XXHASH_INCLUDE})
+  target_link_libraries(plugin_${name} PRIVATE Threads::Threads)
+  target_compile_options(plugin_${name} PRIVATE -Wno-missing-field-initializers)
+  set_target_properties(plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
+endforeach()
+
 # The specs run in stock Lua; a module built with a sanitizer wants a Lua that is, too.
 set(spec_lua ${LUA})
 if(RT_SANITIZE)
@@ -39,7 +51,8 @@ foreach(file ${specs})
 endforeach()
 
 # What has threads in it is run with ThreadSanitizer too.
-foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec)
+foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec
+             native_spec)
   if(TEST ${name})
     set_property(TEST ${name} PROPERTY LABELS thread)
   endif()

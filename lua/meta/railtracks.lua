@@ -368,6 +368,24 @@ function rt.verify(node, verifier, options) end
 ---@return any data  of its loader
 function rt.require(name) end
 
+--- Loads a plugin, a shared library of native nodes (docs/native.md), once however often asked,
+--- and puts its nodes into rt.nodes. A name without a '/' is searched for; '.so' may be left out.
+---@param path string
+---@return table<string, railtracks.Node> nodes  by name
+function rt.load(path) end
+
+---@class railtracks.Stats  what the worker pool does
+---@field workers integer    most threads it may have
+---@field threads integer    it has started
+---@field queued integer     calls that no thread has taken yet
+---@field running integer    calls that run
+---@field done integer       calls that have run to their end
+---@field abandoned integer  calls that run though nobody waits for them any more
+---@field busy number        seconds that threads have run calls, all together
+
+---@return railtracks.Stats
+function rt.stats() end
+
 --- The kind of an error of the engine's, else nil.
 ---@param e any
 ---@return string?

@@ -33,6 +33,7 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --grace SECONDS     how long the cleanup of what is cancelled may take (default 5)
   --slice-limit SECONDS  code that runs longer without a wait is stopped
   --memory-limit SIZE    the run fails when its Lua values take more
+  --workers N            threads for native nodes (default: as many as cores)
 
 Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after
 SIGTERM, 129 after SIGHUP, 141 when nobody reads its standard output.
@@ -104,6 +105,13 @@ local kinds = {
   flag = {},
   text = { read = text },
   count = { read = count, wants = "a whole number" },
+  threads = {
+    read = function(given)
+      local number = count(given)
+      return number and number > 0 and number <= 1024 and number or nil
+    end,
+    wants = "a whole number of threads from 1 to 1024",
+  },
   size = { read = size, wants = "a size such as 65536, 64K or 2G" },
   some = { read = positive(size), wants = "a size such as 65536, 64K or 2G, not 0" },
   seconds = { read = positive(decimal), wants = "a number of seconds such as 5 or 0.5, not 0" },
@@ -113,7 +121,7 @@ local options_of = {
   run = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "seconds",
-    ["--slice-limit"] = "seconds", ["--memory-limit"] = "some",
+    ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
   },
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
@@ -238,6 +246,7 @@ function commands.run(args, at)
     journal = options.journal, journal_max = options.journal_max,
     record_limit = options.record_limit, timeout = options.timeout, grace = options.grace,
     slice_limit = options.slice_limit, memory_limit = options.memory_limit,
+    workers = options.workers,
   }
   host.catch_signals()
   local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))

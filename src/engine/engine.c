@@ -6,6 +6,7 @@
 
 #include "locate.h"
 #include "memory.h"
+#include "pool.h"
 #include "runaway.h"
 
 static const char engine_key = 'e';  // the engine's place in the registry
@@ -160,6 +161,7 @@ static int close_engine(lua_State *L) {
   rt_runaway_free(e->runaway);
   rt_journal_close(e->journal);
   e->journal = NULL;
+  rt_native_unload(e, rt_pool_close(e, e->grace));
   rt_scheduler_close(&e->scheduler);
   rt_places_free(&e->places);
   rt_buf_free(&e->scratch);

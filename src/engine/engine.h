@@ -51,6 +51,9 @@ struct rt_engine {
   int64_t run_timeout;      /* nanoseconds a run may take; 0: any number */
   int64_t slice_limit;      /* nanoseconds code may run without a wait; 0: any number */
   rt_runaway *runaway;      /* watches that; NULL: nobody does */
+  struct rt_pool *pool;     /* runs native nodes; NULL until the first */
+  struct rt_loaded *loaded; /* plugins, newest first */
+  int workers;              /* most threads of the pool; 0: as many as cores */
   rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
 };
 

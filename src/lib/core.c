@@ -190,7 +190,7 @@ static int64_t take_integer(lua_State *L, const char *field, int64_t other) {
 }
 
 /* core.configure{journal=, journal_max=, record_limit=, timeout=, grace=, slice_limit=,
- * memory_limit=}, before the first run. */
+ * memory_limit=, workers=}, before the first run. */
 static int configure(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -207,6 +207,7 @@ static int configure(lua_State *L) {
   e->run_timeout = take_seconds(L, "timeout", e->run_timeout);
   e->grace = take_seconds(L, "grace", e->grace);
   e->slice_limit = take_seconds(L, "slice_limit", e->slice_limit);
+  e->workers = (int)take_integer(L, "workers", e->workers);
   int64_t memory = take_integer(L, "memory_limit", 0);
   if (memory > 0) rt_memory_bound(L, e, (size_t)memory);
   return 0;
@@ -301,6 +302,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_call(L, e);
   rt_lib_open_node(L, e);
   rt_lib_open_run(L, e);
+  rt_lib_open_plugin(L, e);
   rt_lib_open_scope(L, e);
   rt_lib_open_protect(L, e);
   rt_lib_open_task(L, e);

@@ -78,6 +78,7 @@ void rt_lib_open_scope(lua_State *L, rt_engine *e);
 void rt_lib_open_protect(lua_State *L, rt_engine *e);
 void rt_lib_open_node(lua_State *L, rt_engine *e);
 void rt_lib_open_run(lua_State *L, rt_engine *e);
+void rt_lib_open_plugin(lua_State *L, rt_engine *e);
 void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_await(lua_State *L, rt_engine *e);

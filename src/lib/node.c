@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "lib.h"
+#include "native.h"
 
 enum { BODY = 1, DESCRIPTION, PARAMS, DEFINITION };
 
@@ -50,6 +51,7 @@ static int node(lua_State *L) {
   lua_Number timeout = luaL_optnumber(L, 6, 0);
   lua_settop(L, 8);
   rt_node *node = rt_lib_push_node(L, name, size);
+  if (lua_tocfunction(L, 2) == rt_native_main) node->kind = RT_KIND_NATIVE;
   node->unrecorded = lua_toboolean(L, 5);
   node->timeout = timeout < HUGE_VAL ? timeout : 0;
   static const int from[] = {[BODY] = 2, [DESCRIPTION] = 3, [PARAMS] = 4, [DEFINITION] = 8};

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "lib.h"
+#include "pool.h"
 
 /* ---- core.test(virtual, seed, journal) -> a setting, to be closed ----
  *
@@ -102,13 +103,15 @@ static lua_Integer count_tasks(const rt_engine *e) {
 
 typedef struct handles {
   const rt_scheduler *s;
+  const void *pool;         /* the handle of the worker pool */
   lua_Integer count;
 } handles;
 
 static void count_handle(uv_handle_t *handle, void *data) {
   handles *found = data;
   const void *own[] = {&found->s->alarm, &found->s->poke};
-  found->count += handle != own[0] && handle != own[1] && !uv_is_closing(handle);
+  found->count += handle != own[0] && handle != own[1] && handle != found->pool &&
+                  !uv_is_closing(handle);
 }
 
 static void put_count(lua_State *L, const char *name, lua_Integer count) {
@@ -123,7 +126,7 @@ static lua_Integer anchors(const rt_scheduler *s) {
 static int counts(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_scheduler *s = &e->scheduler;
-  handles found = {.s = s};
+  handles found = {.s = s, .pool = e->pool ? rt_pool_handle(e->pool) : NULL};
   uv_walk(&s->loop, count_handle, &found);
   lua_Integer coroutines = 0;
   for (uint32_t i = 0; i < s->coroutine_count; i++) coroutines += s->coroutines[i].co != NULL;

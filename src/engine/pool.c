@@ -1,0 +1,266 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "log.h"
+
+typedef struct queue {
+  rt_native_call *first, *last;
+} queue;
+
+struct rt_pool {
+  uv_mutex_t lock;
+  uv_cond_t work;        // for idle threads
+  uv_cond_t rest;        // for the one who closes: a call has ended
+  queue queued, running, answered;
+  size_t queued_count, abandoned, done;
+  int64_t busy;          // nanoseconds
+  uv_async_t *async;     // NULL once closed
+  uv_thread_t *threads;
+  int most, started, idle, running_count;
+  size_t handles;        // calls that are somewhere: queued, running, later
+  size_t expected;       // calls that are waited for; the loop's
+  atomic_uint refs;
+};
+
+static int64_t clock_now(void) { return (int64_t)uv_hrtime(); }
+
+static void put(queue *q, rt_native_call *n) {
+  n->next = NULL;
+  n->previous = q->last;
+  if (q->last) q->last->next = n;
+  else q->first = n;
+  q->last = n;
+}
+
+static void take(queue *q, rt_native_call *n) {
+  if (n->previous) n->previous->next = n->next;
+  else q->first = n->next;
+  if (n->next) n->next->previous = n->previous;
+  else q->last = n->previous;
+}
+
+void rt_pool_ref(rt_pool *p) {
+  atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
+
+void rt_pool_unref(rt_pool *p) {
+  if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
+  uv_mutex_destroy(&p->lock);
+  uv_cond_destroy(&p->work);
+  uv_cond_destroy(&p->rest);
+  free(p->threads);
+  free(p);
+}
+
+/* ---- the door ---- */
+
+/* Under the lock. */
+static void answer(rt_pool *p, rt_native_call *n) {
+  bool first = !p->answered.first;
+  put(&p->answered, n);
+  if (first) uv_async_send(p->async);
+}
+
+void rt_pool_answer(rt_pool *p, rt_native_call *n) {
+  uv_mutex_lock(&p->lock);
+  p->handles--;
+  bool open = p->async != NULL;
+  if (open) answer(p, n);
+  uv_mutex_unlock(&p->lock);
+  if (!open) rt_native_unref(n);
+}
+
+/* On the loop: wakes those who wait. */
+static void answers_came(uv_async_t *async) {
+  rt_pool *p = async->data;
+  rt_scheduler *s = async->loop->data;
+  uv_mutex_lock(&p->lock);
+  rt_native_call *n = p->answered.first;
+  p->answered = (queue){0};
+  for (rt_native_call *at = n; at; at = at->next)
+    if (!at->task) p->abandoned--;
+  uv_mutex_unlock(&p->lock);
+  while (n) {
+    rt_native_call *next = n->next;
+    rt_task *task = n->task;
+    n->task = NULL;
+    if (task) {
+      rt_pool_expect(p, -1);
+      rt_task_wake(s, task);
+    }
+    rt_native_unref(n);
+    n = next;
+  }
+}
+
+const void *rt_pool_handle(const rt_pool *p) { return p->async; }
+
+void rt_pool_expect(rt_pool *p, int difference) {
+  if (!p->expected) uv_ref((uv_handle_t *)p->async);
+  p->expected += (size_t)difference;
+  if (!p->expected) uv_unref((uv_handle_t *)p->async);
+}
+
+void rt_pool_lend(rt_pool *p) {
+  uv_mutex_lock(&p->lock);
+  p->handles++;
+  uv_mutex_unlock(&p->lock);
+}
+
+/* ---- threads ---- */
+
+static void work(void *data) {
+  rt_pool *p = data;
+  uv_mutex_lock(&p->lock);
+  while (true) {
+    p->idle++;
+    while (!p->queued.first && p->async) uv_cond_wait(&p->work, &p->lock);
+    p->idle--;
+    rt_native_call *n = p->queued.first;
+    if (!n) break;
+    take(&p->queued, n);
+    p->queued_count--;
+    n->queued = false;
+    n->began = clock_now();
+    put(&p->running, n);
+    p->running_count++;
+    uv_mutex_unlock(&p->lock);
+
+    rt_native_judge(n, n->entry.native->run(n));
+
+    uv_mutex_lock(&p->lock);
+    take(&p->running, n);
+    p->running_count--;
+    p->busy += clock_now() - n->began;
+    p->done++;
+    p->handles--;
+    if (p->async) {
+      answer(p, n);
+    } else {
+      uv_cond_signal(&p->rest);
+      uv_mutex_unlock(&p->lock);
+      rt_native_unref(n);
+      uv_mutex_lock(&p->lock);
+    }
+  }
+  uv_mutex_unlock(&p->lock);
+  rt_pool_unref(p);
+}
+
+bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
+  uv_mutex_lock(&p->lock);
+  if ((size_t)p->idle <= p->queued_count && p->started < p->most) {
+    rt_pool_ref(p);
+    if (uv_thread_create(&p->threads[p->started], work, p) == 0) p->started++;
+    else rt_pool_unref(p);
+  }
+  bool can = p->started > 0;
+  if (can) {
+    put(&p->queued, n);
+    p->queued_count++;
+    p->handles++;
+    n->queued = true;
+    if (p->idle) uv_cond_signal(&p->work);
+  }
+  uv_mutex_unlock(&p->lock);
+  return can;
+}
+
+void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
+  rt_pool_expect(p, -1);
+  uv_mutex_lock(&p->lock);
+  bool drop = n->queued;
+  if (drop) {
+    take(&p->queued, n);
+    p->queued_count--;
+    p->handles--;
+  } else {
+    p->abandoned++;
+  }
+  uv_mutex_unlock(&p->lock);
+  if (drop) rt_native_unref(n);
+}
+
+/* ---- opening, closing, looking ---- */
+
+rt_pool *rt_pool_of(rt_engine *e, const char **why) {
+  if (e->pool) return e->pool;
+  int most = e->workers > 0 ? e->workers : (int)uv_available_parallelism();
+  rt_pool *p = calloc(1, sizeof *p);
+  uv_async_t *async = malloc(sizeof *async);
+  uv_thread_t *threads = calloc((size_t)most, sizeof *threads);
+  *why = "not enough memory";
+  int status = p && async && threads ? uv_async_init(&e->scheduler.loop, async, answers_came) : -1;
+  if (status < 0) {
+    if (p && async && threads) *why = uv_strerror(status);
+    free(p);
+    free(async);
+    free(threads);
+    return NULL;
+  }
+  uv_unref((uv_handle_t *)async);
+  async->data = p;
+  p->async = async;
+  p->threads = threads;
+  p->most = most;
+  atomic_init(&p->refs, 1);
+  uv_mutex_init(&p->lock);
+  uv_cond_init(&p->work);
+  uv_cond_init(&p->rest);
+  return e->pool = p;
+}
+
+void rt_pool_read_stats(rt_engine *e, rt_pool_stats *out) {
+  rt_pool *p = e->pool;
+  *out = (rt_pool_stats){
+      .workers = e->workers > 0 ? e->workers : (int)uv_available_parallelism()};
+  if (!p) return;
+  uv_mutex_lock(&p->lock);
+  int64_t busy = p->busy, now = clock_now();
+  for (const rt_native_call *n = p->running.first; n; n = n->next) busy += now - n->began;
+  *out = (rt_pool_stats){
+      .workers = p->most, .threads = p->started, .queued = p->queued_count,
+      .running = p->running_count, .abandoned = p->abandoned, .done = p->done,
+      .busy = (double)busy / 1e9};
+  uv_mutex_unlock(&p->lock);
+}
+
+static void free_async(uv_handle_t *async) { free(async); }
+
+bool rt_pool_close(rt_engine *e, int64_t grace) {
+  rt_pool *p = e->pool;
+  if (!p) return true;
+  e->pool = NULL;
+  uv_mutex_lock(&p->lock);
+  uv_async_t *async = p->async;
+  p->async = NULL;
+  for (rt_native_call *n = p->running.first; n; n = n->next)
+    atomic_store_explicit(&n->cancelled, true, memory_order_relaxed);
+  uv_cond_broadcast(&p->work);
+  int64_t until = clock_now() + grace, left;
+  while (p->running.first && (left = until - clock_now()) > 0)
+    uv_cond_timedwait(&p->rest, &p->lock, (uint64_t)left);
+  for (const rt_native_call *n = p->running.first; n; n = n->next)
+    rt_log(RT_LOG_ERROR, "the native node %s has not returned within the grace of %.14g s, "
+           "and is left behind", n->entry.native->name, (double)grace / 1e9);
+  bool stuck = p->running.first != NULL, clean = p->handles == 0;
+  rt_native_call *n = p->answered.first;
+  p->answered = (queue){0};
+  uv_mutex_unlock(&p->lock);
+  while (n) {
+    rt_native_call *next = n->next;
+    rt_native_unref(n);
+    n = next;
+  }
+  for (int i = 0; i < p->started; i++) {
+    // Of those left behind nobody knows which thread they are on.
+    if (stuck) pthread_detach(p->threads[i]);
+    else uv_thread_join(&p->threads[i]);
+  }
+  uv_close((uv_handle_t *)async, free_async);
+  rt_pool_unref(p);
+  return clean && !stuck;
+}

@@ -1,0 +1,343 @@
+#include "tree.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "value.h"
+
+enum { CHUNK = 2048, ALIGN = 16 };
+
+typedef struct rt_chunk {
+  struct rt_chunk *next;
+  _Alignas(ALIGN) char bytes[];
+} rt_chunk;
+
+/* ---- arena ---- */
+
+void *rt_arena_take(rt_arena *a, size_t size) {
+  if (size > SIZE_MAX / 4) goto fail;
+  size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+  if (size > a->left) {
+    size_t room = size > CHUNK / 4 ? size : CHUNK;
+    rt_chunk *chunk = malloc(sizeof *chunk + room);
+    if (!chunk) goto fail;
+    if (room == size && a->chunks) {  // a large one: the rest of the first stays in use
+      chunk->next = a->chunks->next;
+      a->chunks->next = chunk;
+      return chunk->bytes;
+    }
+    chunk->next = a->chunks;
+    a->chunks = chunk;
+    a->at = chunk->bytes;
+    a->left = room;
+  }
+  void *taken = a->at;
+  a->at += size;
+  a->left -= size;
+  return taken;
+
+fail:
+  if (!a->problem) a->problem = "not enough memory";
+  return NULL;
+}
+
+void rt_arena_free(rt_arena *a) {
+  while (a->chunks) {
+    rt_chunk *chunk = a->chunks;
+    a->chunks = chunk->next;
+    free(chunk);
+  }
+  a->at = NULL;
+  a->left = 0;
+}
+
+rt_value *rt_tree_new(rt_arena *a, rt_type type) {
+  rt_value *v = rt_arena_take(a, sizeof *v);
+  if (!v) return NULL;
+  *v = (rt_value){.type = type};
+  if (type == RT_LIST || type == RT_MAP) v->table.arena = a;
+  return v;
+}
+
+rt_value *rt_tree_text(rt_arena *a, const char *text, size_t size) {
+  rt_value *v = rt_tree_new(a, RT_TEXT);
+  char *copy = v ? rt_arena_take(a, size + 1) : NULL;
+  if (!copy) return NULL;
+  if (size) memcpy(copy, text, size);
+  copy[size] = '\0';
+  v->text.bytes = copy;
+  v->text.size = size;
+  return v;
+}
+
+/* ---- from Lua ---- */
+
+typedef struct reader {
+  lua_State *L;
+  rt_arena *arena;
+  rt_misfit *misfit;
+  int depth;
+} reader;
+
+static const char too_deep[] = "a table nested more than 200 deep, or in a circle,";
+
+static rt_value *read_any(reader *r, int index);
+
+/* Puts one step of the way in front of what is known of it. */
+static void add_step(reader *r, int key) {
+  char step[40], rest[sizeof r->misfit->where];
+  if (!r->misfit->what) return;
+  if (lua_type(r->L, key) == LUA_TSTRING)
+    snprintf(step, sizeof step, ".%.30s", lua_tostring(r->L, key));
+  else if (lua_isinteger(r->L, key))
+    snprintf(step, sizeof step, "[%lld]", (long long)lua_tointeger(r->L, key));
+  else
+    snprintf(step, sizeof step, "[a %s]", luaL_typename(r->L, key));
+  memcpy(rest, r->misfit->where, sizeof rest);
+  snprintf(r->misfit->where, sizeof r->misfit->where, "%s%.*s", step,
+           (int)(sizeof rest - 1 - strlen(step)), rest);
+}
+
+/* How many keys the table has, and whether they are 1..n. */
+static size_t measure(lua_State *L, int t, bool *list) {
+  size_t count = 0;
+  lua_Integer most = 0;
+  *list = true;
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+    count++;
+    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) < 1) *list = false;
+    else if (lua_tointeger(L, -2) > most) most = lua_tointeger(L, -2);
+  }
+  if ((size_t)most != count || count == 0) *list = false;
+  return count;
+}
+
+static rt_value *read_list(reader *r, int t, size_t count) {
+  rt_value *v = rt_tree_new(r->arena, RT_LIST);
+  if (!v || !(v->table.items = rt_arena_take(r->arena, count * sizeof *v->table.items)))
+    return NULL;
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(r->L, t, (lua_Integer)i + 1);
+    const rt_value *item = read_any(r, lua_gettop(r->L));
+    lua_pop(r->L, 1);
+    if (!item) {
+      char rest[sizeof r->misfit->where];
+      memcpy(rest, r->misfit->where, sizeof rest);
+      snprintf(r->misfit->where, sizeof rest, "[%zu]%.50s", i + 1, rest);
+      return NULL;
+    }
+    v->table.items[v->table.count++] = item;
+  }
+  return v;
+}
+
+static rt_value *read_map(reader *r, int t, size_t count) {
+  rt_value *v = rt_tree_new(r->arena, RT_MAP);
+  if (!v || !(v->table.pairs = rt_arena_take(r->arena, count * sizeof *v->table.pairs)))
+    return NULL;
+  int key = lua_gettop(r->L) + 1;
+  for (lua_pushnil(r->L); lua_next(r->L, t); lua_pop(r->L, 1)) {
+    rt_pair pair = {.key = lua_istable(r->L, key) ? NULL : read_any(r, key)};
+    if (lua_istable(r->L, key)) r->misfit->what = "a table as a key";
+    if (pair.key) pair.value = read_any(r, key + 1);
+    if (!pair.value) {
+      add_step(r, key);
+      lua_settop(r->L, key - 1);
+      return NULL;
+    }
+    v->table.pairs[v->table.count++] = pair;
+  }
+  return v;
+}
+
+static rt_value *read_table(reader *r, int t) {
+  bool list;
+  if (r->depth == RT_TREE_DEPTH || !lua_checkstack(r->L, 8)) {
+    r->misfit->what = too_deep;
+    return NULL;
+  }
+  r->depth++;
+  size_t count = measure(r->L, t, &list);
+  rt_value *v = list ? read_list(r, t, count) : read_map(r, t, count);
+  r->depth--;
+  return v;
+}
+
+static rt_value *read_any(reader *r, int index) {
+  lua_State *L = r->L;
+  rt_value *v;
+  size_t size;
+  switch (lua_type(L, index)) {
+    case LUA_TNONE:
+    case LUA_TNIL: return rt_tree_new(r->arena, RT_NIL);
+    case LUA_TBOOLEAN:
+      v = rt_tree_new(r->arena, RT_BOOLEAN);
+      if (v) v->boolean = lua_toboolean(L, index);
+      return v;
+    case LUA_TNUMBER:
+      v = rt_tree_new(r->arena, lua_isinteger(L, index) ? RT_INTEGER : RT_FLOAT);
+      if (v && v->type == RT_INTEGER) v->integer = lua_tointeger(L, index);
+      else if (v) v->number = lua_tonumber(L, index);
+      return v;
+    case LUA_TSTRING: {
+      const char *text = lua_tolstring(L, index, &size);
+      return rt_tree_text(r->arena, text, size);
+    }
+    case LUA_TTABLE: return read_table(r, index);
+    case LUA_TFUNCTION: r->misfit->what = "a function"; return NULL;
+    case LUA_TTHREAD: r->misfit->what = "a thread"; return NULL;
+    default: r->misfit->what = "a userdata"; return NULL;
+  }
+}
+
+rt_value *rt_tree_read(lua_State *L, int index, rt_arena *a, rt_misfit *m) {
+  reader r = {.L = L, .arena = a, .misfit = m};
+  m->what = NULL;
+  m->where[0] = '\0';
+  rt_value *v = read_any(&r, index);
+  if (m->what == too_deep) m->where[0] = '\0';  // it would be very long
+  return v;
+}
+
+/* ---- to Lua ---- */
+
+void rt_tree_push(lua_State *L, const rt_value *v) {
+  luaL_checkstack(L, 8, "a native node's result is nested too deep");
+  switch (v ? v->type : RT_NIL) {
+    case RT_NIL: lua_pushnil(L); break;
+    case RT_BOOLEAN: lua_pushboolean(L, v->boolean); break;
+    case RT_INTEGER: lua_pushinteger(L, v->integer); break;
+    case RT_FLOAT: lua_pushnumber(L, v->number); break;
+    case RT_TEXT: lua_pushlstring(L, v->text.bytes, v->text.size); break;
+    case RT_LIST:
+      lua_createtable(L, (int)(v->table.count < 1 << 20 ? v->table.count : 1 << 20), 0);
+      for (size_t i = 0; i < v->table.count; i++) {
+        rt_tree_push(L, v->table.items[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+      }
+      if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
+      break;
+    case RT_MAP:
+      lua_createtable(L, 0, (int)(v->table.count < 1 << 20 ? v->table.count : 1 << 20));
+      for (size_t i = 0; i < v->table.count; i++) {
+        rt_tree_push(L, v->table.pairs[i].key);
+        rt_tree_push(L, v->table.pairs[i].value);
+        lua_rawset(L, -3);
+      }
+      break;
+  }
+}
+
+/* ---- reading, for everybody ---- */
+
+static bool is_table(const rt_value *v) {
+  return v && (v->type == RT_LIST || v->type == RT_MAP);
+}
+
+rt_type rt_value_type(const rt_value *v) { return v ? v->type : RT_NIL; }
+
+int rt_value_boolean(const rt_value *v) {
+  return v && v->type == RT_BOOLEAN && v->boolean;
+}
+
+int64_t rt_value_int(const rt_value *v) {
+  lua_Integer integer = 0;
+  if (v && v->type == RT_INTEGER) return v->integer;
+  if (v && v->type == RT_FLOAT && floor(v->number) == v->number)
+    lua_numbertointeger(v->number, &integer);
+  return integer;
+}
+
+double rt_value_number(const rt_value *v) {
+  if (v && v->type == RT_INTEGER) return (double)v->integer;
+  return v && v->type == RT_FLOAT ? v->number : 0;
+}
+
+const char *rt_value_text(const rt_value *v, size_t *size) {
+  bool is = v && v->type == RT_TEXT;
+  if (size) *size = is ? v->text.size : 0;
+  return is ? v->text.bytes : "";
+}
+
+size_t rt_value_count(const rt_value *v) { return is_table(v) ? v->table.count : 0; }
+
+const rt_value *rt_value_at(const rt_value *v, size_t i, const rt_value **key) {
+  if (key) *key = NULL;
+  if (!is_table(v) || i >= v->table.count) return NULL;
+  if (v->type == RT_LIST) return v->table.items[i];
+  if (key) *key = v->table.pairs[i].key;
+  return v->table.pairs[i].value;
+}
+
+const rt_value *rt_value_get(const rt_value *map, const char *key) {
+  size_t size = strlen(key);
+  if (!map || map->type != RT_MAP) return NULL;
+  for (size_t i = map->table.count; i-- > 0;) {
+    const rt_value *k = map->table.pairs[i].key;
+    if (k->type == RT_TEXT && k->text.size == size && memcmp(k->text.bytes, key, size) == 0)
+      return map->table.pairs[i].value;
+  }
+  return NULL;
+}
+
+/* ---- growing ---- */
+
+/* Room for one more thing of 'size' bytes, which all tables' things are made of. */
+static bool grow(rt_value *v, size_t size) {
+  if (v->table.count < v->table.capacity) return true;
+  size_t capacity = v->table.capacity ? v->table.capacity * 2 : 8;
+  void *things = rt_arena_take(v->table.arena, capacity * size);
+  if (!things) return false;
+  if (v->table.count) memcpy(things, v->table.items, v->table.count * size);
+  v->table.items = things;
+  v->table.capacity = capacity;
+  return true;
+}
+
+static void complain(rt_value *v, const char *problem) {
+  if (!v->table.arena->problem) v->table.arena->problem = problem;
+}
+
+/* Whether 'v' is, or holds, 'table': it would never end. */
+static bool holds(const rt_value *v, const rt_value *table, int depth) {
+  if (v == table || depth == RT_TREE_DEPTH) return true;
+  if (!is_table(v) || !v->made) return false;
+  for (size_t i = 0; i < v->table.count; i++)
+    if (holds(rt_value_at(v, i, NULL), table, depth + 1)) return true;
+  return false;
+}
+
+static bool may_add(rt_value *v, rt_type type, const rt_value *item) {
+  if (!v || !item) return false;  // memory was short; the arena knows
+  if (v->type != type || !v->made)
+    complain(v, "a value was added to what is no list or map of the node's own");
+  else if (is_table(item) && holds(item, v, 0))
+    complain(v, "a table was put into itself, or nested too deep");
+  else return true;
+  return false;
+}
+
+void rt_list_add(rt_value *list, const rt_value *item) {
+  if (list && list->type != RT_LIST && list->type != RT_MAP) return;
+  if (!may_add(list, RT_LIST, item) || !grow(list, sizeof *list->table.items)) return;
+  list->table.items[list->table.count++] = item;
+}
+
+void rt_map_put(rt_value *map, const rt_value *key, const rt_value *value) {
+  if (map && map->type != RT_LIST && map->type != RT_MAP) return;
+  if (!key || !may_add(map, RT_MAP, value)) return;
+  if (is_table(key) || key->type == RT_NIL || (key->type == RT_FLOAT && isnan(key->number))) {
+    complain(map, "a map cannot have a list, a map, nil or NaN as a key");
+    return;
+  }
+  if (grow(map, sizeof *map->table.pairs))
+    map->table.pairs[map->table.count++] = (rt_pair){key, value};
+}
+
+void rt_map_set(rt_value *map, const char *key, const rt_value *value) {
+  if (!map || (map->type != RT_LIST && map->type != RT_MAP)) return;
+  rt_map_put(map, rt_tree_text(map->table.arena, key, strlen(key)), value);
+}

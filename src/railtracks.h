@@ -1,0 +1,217 @@
+/* railtracks.h -- native nodes for Railtracks.
+ *
+ * The one public header: plain C11 (and C++17), no types of Lua or libuv in it. It only
+ * grows: what is compiled against this version runs with every later one of the same RT_API.
+ *
+ * A native node is a C function that reads arguments, and returns results or fails:
+ *
+ *   static int add(rt_call *c) {
+ *     return rt_return_int(c, rt_arg_int(c, 1) + rt_arg_int(c, 2));
+ *   }
+ *
+ *   static const rt_native nodes[] = {
+ *     {.name = "add", .kind = RT_INLINE, .run = add, .about = "Adds two integers."},
+ *     {.name = NULL},
+ *   };
+ *
+ *   const rt_plugin railtracks_plugin = {
+ *     .api = RT_API, .size = sizeof(rt_plugin), .name = "sums", .nodes = nodes};
+ *
+ * Compile it as a shared library (cc -shared -fPIC -o sums.so sums.c); in Lua it is
+ *
+ *   local sums = rt.load "./sums.so"
+ *   print(rt.call(sums.add, 1, 2))
+ *
+ * WHO OWNS WHAT. Everything read from a call or made for one (texts, values) belongs to the
+ * call and lives as long as it: until the function returns, for a later node until
+ * rt_finish, rt_fail or rt_drop. What is given to a function here is copied before that
+ * returns, but for rt_return_owned. Nothing needs to be freed.
+ *
+ * THREADS. Inline and later functions run on the loop's thread, offload functions on a
+ * worker. A call is used by one thread at a time; different calls may be used at once.
+ * Only rt_cancelled may be asked from anywhere while the call lives.
+ */
+#ifndef RAILTRACKS_H
+#define RAILTRACKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RT_API 1  /* version of what a plugin relies on */
+#define RT_EXPORT __attribute__((visibility("default")))
+
+/* One call of a native node. */
+typedef struct rt_call rt_call;
+
+/* A value of Lua's, or one on the way to it. */
+typedef struct rt_value rt_value;
+
+typedef enum rt_type {
+  RT_NIL,
+  RT_BOOLEAN,
+  RT_INTEGER,  /* 64 bits */
+  RT_FLOAT,
+  RT_TEXT,     /* bytes, zeroes among them too */
+  RT_LIST,     /* a table with the keys 1..n and no others */
+  RT_MAP       /* any other table; an empty one counts as a list, too */
+} rt_type;
+
+/* ---- nodes and plugins ---- */
+
+typedef enum rt_kind {
+  RT_INLINE,   /* runs on the loop, and nothing else does meanwhile: for microseconds */
+  RT_OFFLOAD,  /* runs on a worker thread, in parallel to others: for what takes CPU */
+  RT_LATER     /* starts something on the loop that answers when it is ready: rt_later */
+} rt_kind;
+
+/* Returns 0, or what an rt_return function or rt_fail has returned. Any other value fails
+ * the call. */
+typedef int rt_function(rt_call *c);
+
+typedef struct rt_native {
+  const char *name;   /* not empty; NULL ends a table of nodes */
+  rt_kind kind;
+  rt_function *run;
+  const char *about;  /* one sentence for people; may be NULL */
+  const void *reserved[4];
+} rt_native;
+
+/* What a shared library exports under the name railtracks_plugin. */
+typedef struct rt_plugin {
+  int api;                 /* RT_API */
+  size_t size;             /* sizeof(rt_plugin) */
+  const char *name;        /* not empty */
+  const rt_native *nodes;
+  /* Called when an engine loads the plugin, on the engine's thread: may put something of its
+   * own in '*state', which starts as NULL. Other than 0 refuses; '*error' may then say why,
+   * a text that stays valid. May be NULL. */
+  int (*open)(void **state, const char **error);
+  /* Called when that engine closes and no function of the plugin runs in it any more. If one
+   * has not returned within the grace, it is not called at all. May be NULL. */
+  void (*close)(void *state);
+} rt_plugin;
+
+extern RT_EXPORT const rt_plugin railtracks_plugin;
+
+/* What 'open' put in '*state', one for each engine. */
+RT_EXPORT void *rt_state(const rt_call *c);
+
+/* ---- arguments, counted from 1 ----
+ *
+ * A wrong one fails the call with "NODE: argument 1: expected string, got table", whatever
+ * the function then does: it gets 0 or an empty text, so it may go on without looking. One
+ * that does what cannot be undone asks rt_failed first. */
+
+RT_EXPORT int rt_arg_count(const rt_call *c);
+
+/* RT_NIL past the last one. A function or userdata has none of the types: -1. */
+RT_EXPORT int rt_arg_type(rt_call *c, int n);
+
+RT_EXPORT int rt_arg_boolean(rt_call *c, int n);
+RT_EXPORT int64_t rt_arg_int(rt_call *c, int n);   /* takes 3.0 as well */
+RT_EXPORT double rt_arg_number(rt_call *c, int n);
+
+/* '*size' (unless NULL) is the number of bytes; a zero byte follows the last one. */
+RT_EXPORT const char *rt_arg_text(rt_call *c, int n, size_t *size);
+
+/* Any value that can cross: all but functions, userdata, threads, tables nested more than
+ * 200 deep or in a circle. Tables are copied, without metatables. Never NULL. */
+RT_EXPORT const rt_value *rt_arg_value(rt_call *c, int n);
+
+/* The same where the argument may be left out or nil: then 'other' is returned. */
+RT_EXPORT int rt_arg_boolean_or(rt_call *c, int n, int other);
+RT_EXPORT int64_t rt_arg_int_or(rt_call *c, int n, int64_t other);
+RT_EXPORT double rt_arg_number_or(rt_call *c, int n, double other);
+RT_EXPORT const char *rt_arg_text_or(rt_call *c, int n, size_t *size, const char *other);
+
+/* ---- reading values; never fails: of another type they give 0, "" or NULL ---- */
+
+RT_EXPORT rt_type rt_value_type(const rt_value *v);
+RT_EXPORT int rt_value_boolean(const rt_value *v);
+RT_EXPORT int64_t rt_value_int(const rt_value *v);
+RT_EXPORT double rt_value_number(const rt_value *v);
+RT_EXPORT const char *rt_value_text(const rt_value *v, size_t *size);
+
+/* Items of a list, or pairs of a map. */
+RT_EXPORT size_t rt_value_count(const rt_value *v);
+
+/* Item 'i' of a list or value 'i' of a map, from 0; '*key' (unless NULL) is its key, NULL in
+ * a list. NULL past the end. A map has no order. */
+RT_EXPORT const rt_value *rt_value_at(const rt_value *v, size_t i, const rt_value **key);
+
+/* The value of a map under the text 'key'; NULL if there is none. */
+RT_EXPORT const rt_value *rt_value_get(const rt_value *map, const char *key);
+
+/* ---- making values ----
+ *
+ * They belong to the call. NULL when out of memory; the functions here take that in silence,
+ * and the call fails, so that it needs to be looked at in one place only: nowhere. */
+
+RT_EXPORT rt_value *rt_new_nil(rt_call *c);
+RT_EXPORT rt_value *rt_new_boolean(rt_call *c, int boolean);
+RT_EXPORT rt_value *rt_new_int(rt_call *c, int64_t integer);
+RT_EXPORT rt_value *rt_new_number(rt_call *c, double number);
+RT_EXPORT rt_value *rt_new_text(rt_call *c, const char *text, size_t size);
+RT_EXPORT rt_value *rt_new_list(rt_call *c);
+RT_EXPORT rt_value *rt_new_map(rt_call *c);
+
+/* Puts a value behind the others of a list made above. Lua lists have no room for nil: it
+ * ends the list there. */
+RT_EXPORT void rt_list_add(rt_value *list, const rt_value *item);
+
+/* Puts a value into a map made above; of two under one key the later counts. */
+RT_EXPORT void rt_map_set(rt_value *map, const char *key, const rt_value *value);
+
+/* The same under any key but nil, NaN, a list or a map, which fail the call. */
+RT_EXPORT void rt_map_put(rt_value *map, const rt_value *key, const rt_value *value);
+
+/* ---- results: each call of these adds one; returns 0 ---- */
+
+RT_EXPORT int rt_return_nil(rt_call *c);
+RT_EXPORT int rt_return_boolean(rt_call *c, int boolean);
+RT_EXPORT int rt_return_int(rt_call *c, int64_t integer);
+RT_EXPORT int rt_return_number(rt_call *c, double number);
+RT_EXPORT int rt_return_text(rt_call *c, const char *text, size_t size);
+RT_EXPORT int rt_return_value(rt_call *c, const rt_value *v);
+
+/* A text that is not copied on this side; 'release' (unless NULL) is called with it once, on
+ * any thread, whatever becomes of the call. */
+RT_EXPORT int rt_return_owned(rt_call *c, char *text, size_t size, void (*release)(void *));
+
+/* ---- failing ---- */
+
+/* Fails the call, the first failure counts: an error of kind 'native' with that message,
+ * formatted as by printf, and with 'code' (may be NULL) in its field. Returns -1. On what
+ * rt_later has returned it ends the call, too, which then must not be used any more. */
+RT_EXPORT int rt_fail(rt_call *c, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether the call has failed: by rt_fail, a wrong argument, or for want of memory. */
+RT_EXPORT int rt_failed(const rt_call *c);
+
+/* Whether nobody waits for the call any more, since it was cancelled or a deadline has
+ * passed: it may stop, what it returns is dropped. */
+RT_EXPORT int rt_cancelled(const rt_call *c);
+
+/* ---- answering later ---- */
+
+/* In the function of an RT_LATER node: the call goes on when the function has returned, until
+ * rt_finish, rt_fail or rt_drop is called with what this returns, exactly once, from any
+ * thread, also if the call has been cancelled meanwhile. Needs no memory. */
+RT_EXPORT rt_call *rt_later(rt_call *c);
+
+/* The results are complete. */
+RT_EXPORT void rt_finish(rt_call *later);
+
+/* There will be no answer: the call fails with "dropped". */
+RT_EXPORT void rt_drop(rt_call *later);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
