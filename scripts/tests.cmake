@@ -31,6 +31,12 @@ foreach(file ${plugins})
                         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
 endforeach()
 
+# The program that has the engine inside.
+add_executable(embed examples/embed/embed.c ${parts})
+target_link_libraries(embed PRIVATE lib ${LUA_STATIC} ${libraries} ${CMAKE_DL_LIBS})
+target_compile_options(embed PRIVATE -Wno-missing-field-initializers)
+set_target_properties(embed PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+
 # The specs run in stock Lua; a module built with a sanitizer wants a Lua that is, too.
 set(spec_lua ${LUA})
 if(RT_SANITIZE)
@@ -52,7 +58,7 @@ endforeach()
 
 # What has threads in it is run with ThreadSanitizer too.
 foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec
-             native_spec)
+             native_spec c/embed_test)
   if(TEST ${name})
     set_property(TEST ${name} PROPERTY LABELS thread)
   endif()

@@ -31,7 +31,10 @@ describe("a native node", function()
     local echo = odd[name]
     it("gives values back as they came: " .. name, in_run(function()
       local values = { 1, 1.0, -0.5, math.mininteger, "", "a\0b", true, false,
-        { 1, { 2, { x = { y = "z" } } } }, { [1.5] = 1, [true] = 2, [-3] = 3, ["k\0"] = {} } }
+        { 1, { 2, { x = { y = "z" } } } }, { [1.5] = 1, [true] = 2, [-3] = 3, ["k\0"] = {} },
+        { 1, nil, 3, n = 3 }, { n = 0 }, { n = 1 << 40 },
+        { n = "x", 1 }, { n = 5 }, { 1, 2, n = 1 }, { [3] = 1, n = 3, x = 1 },
+        { [1 << 40] = 1, n = 1 << 40 }, { 1, [3] = 3 } }
       for _, value in ipairs(values) do
         local got = rt.call(echo, value)
         assert.same(value, got)
@@ -63,6 +66,14 @@ describe("a native node", function()
   end
 
   for _, suffix in ipairs { "", "_offload" } do
+    it("takes what rt.gather and table.pack return as lists" .. suffix, in_run(function()
+      local types = odd["types" .. suffix]
+      assert.equal(5, rt.call(types, table.pack(nil, 2)))
+      assert.equal(5, rt.call(types, rt.map(odd.echo, { 1, 2 })))
+      assert.equal(6, rt.call(types, { n = "x" }))
+      assert.equal(6, rt.call(types, { 1, 2, n = 1 }))
+    end))
+
     it("tells the types of its arguments" .. suffix, in_run(function()
       assert.same({ 0, 1, 2, 3, 4, 5, 6, 6, n = 8 },
         table.pack(rt.call(odd["types" .. suffix], nil, true, 1, 1.0, "x", { 1 }, { a = 1 }, {})))

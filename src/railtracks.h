@@ -27,6 +27,8 @@
  * rt_finish, rt_fail or rt_drop. What is given to a function here is copied before that
  * returns, but for rt_return_owned. Nothing needs to be freed.
  *
+ * Programs embed the engine by the same header: see "embedding" at its end.
+ *
  * THREADS. Inline and later functions run on the loop's thread, offload functions on a
  * worker. A call is used by one thread at a time; different calls may be used at once.
  * Only rt_cancelled may be asked from anywhere while the call lives.
@@ -56,7 +58,8 @@ typedef enum rt_type {
   RT_INTEGER,  /* 64 bits */
   RT_FLOAT,
   RT_TEXT,     /* bytes, zeroes among them too */
-  RT_LIST,     /* a table with the keys 1..n and no others */
+  RT_LIST,     /* a table with the keys 1..n and no others, or with its length in the field n,
+                * as rt.gather and table.pack make them: then items may be nil */
   RT_MAP       /* any other table; an empty one counts as a list, too */
 } rt_type;
 
@@ -209,6 +212,74 @@ RT_EXPORT void rt_finish(rt_call *later);
 
 /* There will be no answer: the call fails with "dropped". */
 RT_EXPORT void rt_drop(rt_call *later);
+
+/* ---- embedding ----
+ *
+ *   rt_engine *e = rt_open(NULL, &why);
+ *   rt_add(e, &my_nodes, &why);
+ *   rt_call *c = rt_prepare_file(e, "flow.lua");
+ *   rt_pass(c, rt_new_text(c, "input", 5));
+ *   if (rt_perform(c) < 0) puts(rt_problem_of(c)->message);
+ *   else printf("%lld", (long long)rt_value_int(rt_result(c, 1)));
+ *   rt_release(c);
+ *   rt_close(e);
+ *
+ * An engine and its calls are used by one thread at a time; several engines, each in a thread
+ * of its own, do not disturb each other. No handler of a signal is installed. */
+
+typedef struct rt_engine rt_engine;
+
+/* All that is zero is as the program has it. */
+typedef struct rt_options {
+  size_t size;           /* sizeof(rt_options) */
+  const char *journal;   /* file of the journal, "none" for none; NULL: the usual place */
+  int workers;           /* threads for native nodes */
+  double grace;          /* seconds that cleanup may wait */
+  double timeout;        /* seconds that a run may take */
+} rt_options;
+
+/* Opens an engine with a Lua of its own. NULL when that fails, and '*error' says why (a text
+ * that stays). 'options' may be NULL. */
+RT_EXPORT rt_engine *rt_open(const rt_options *options, const char **error);
+
+/* Ends it, once all its calls are released and not from within one: the journal is written to
+ * its end, plugins are closed. */
+RT_EXPORT void rt_close(rt_engine *e);
+
+/* Adds nodes of the program's own, found by name from then on. The table is checked as that of
+ * a plugin, and stays the caller's for as long as the engine. 0, or -1 and '*error', which is
+ * valid until the next call. */
+RT_EXPORT int rt_add(rt_engine *e, const rt_plugin *plugin, const char **error);
+
+/* A call of a node, a script or a piece of Lua, to be performed as a run of its own. 'name' is
+ * how the run is called. NULL when out of memory; what is wrong with the rest is told by
+ * rt_perform. To be released. */
+RT_EXPORT rt_call *rt_prepare(rt_engine *e, const char *node);
+RT_EXPORT rt_call *rt_prepare_file(rt_engine *e, const char *path);
+RT_EXPORT rt_call *rt_prepare_text(rt_engine *e, const char *code, const char *name);
+
+/* Adds an argument, a value made by the rt_new functions for this call. */
+RT_EXPORT void rt_pass(rt_call *prepared, const rt_value *argument);
+
+/* Performs it, once, and waits for its end. 0, or -1: see rt_problem_of. */
+RT_EXPORT int rt_perform(rt_call *prepared);
+
+/* What it has returned, counted from 1; NULL past the last one. */
+RT_EXPORT int rt_result_count(const rt_call *performed);
+RT_EXPORT const rt_value *rt_result(const rt_call *performed, int n);
+
+typedef struct rt_problem {
+  const char *kind;       /* as rt.kind says; NULL: an error of the user's */
+  const char *code;       /* of native nodes and the like; NULL: none */
+  const char *message;
+  const char *traceback;  /* "" if there is none */
+} rt_problem;
+
+/* Why it has failed; NULL if it has not. */
+RT_EXPORT const rt_problem *rt_problem_of(const rt_call *performed);
+
+/* Frees the call and all values of it. */
+RT_EXPORT void rt_release(rt_call *c);
 
 #ifdef __cplusplus
 }

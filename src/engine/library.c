@@ -40,9 +40,8 @@ static bool check_nodes(const char *path, const rt_native *nodes, rt_buf *why) {
   return true;
 }
 
-/* Whether the table is one we understand. Of a plugin of another version only 'api' may be
- * looked at. */
-static bool check_plugin(const char *path, const rt_plugin *plugin, rt_buf *why) {
+/* Of a plugin of another version only 'api' may be looked at. */
+bool rt_plugin_check(const char *path, const rt_plugin *plugin, rt_buf *why) {
   if (plugin->api != RT_API)
     rt_buf_printf(why, "%s: was made for version %d of railtracks.h, expected %d", path,
                   plugin->api, RT_API);
@@ -77,7 +76,7 @@ rt_loaded *rt_library_open(const char *path, char **error) {
     rt_buf_printf(&why, "%s: is no plugin: it exports no railtracks_plugin", path);
     goto fail;
   }
-  if (!check_plugin(path, plugin, &why)) goto fail;
+  if (!rt_plugin_check(path, plugin, &why)) goto fail;
   if (stat(path, &file) == 0) {
     home->device = file.st_dev;
     home->inode = file.st_ino;

@@ -99,6 +99,10 @@ void rt_native_judge(rt_native_call *n, int returned);
 rt_loaded *rt_library_open(const char *path, char **error);
 void rt_library_close(void *library);
 
+/* Whether the table of the plugin at 'path' (or so called) is one we understand; else says
+ * why not. */
+bool rt_plugin_check(const char *path, const rt_plugin *plugin, rt_buf *why);
+
 /* Closes all plugins, whose functions have returned; or, if not 'clean', leaves them. */
 void rt_native_unload(rt_engine *e, bool clean);
 

@@ -101,24 +101,41 @@ static void add_step(reader *r, int key) {
            (int)(sizeof rest - 1 - strlen(step)), rest);
 }
 
-/* How many keys the table has, and whether they are 1..n. */
-static size_t measure(lua_State *L, int t, bool *list) {
-  size_t count = 0;
-  lua_Integer most = 0;
-  *list = true;
+/* What stands in a table. */
+typedef struct measures {
+  size_t count;    // keys
+  bool list;       // they are 1..n, or integers up to the field n
+  bool counted;    // there is that field, as in what rt.gather and table.pack return
+  size_t size;     // of the list
+} measures;
+
+static measures measure(lua_State *L, int t) {
+  measures m = {0};
+  bool only = true;  // keys of lists
+  lua_Integer most = 0, n = -1;
   for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
-    count++;
-    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) < 1) *list = false;
-    else if (lua_tointeger(L, -2) > most) most = lua_tointeger(L, -2);
+    m.count++;
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1) {
+      if (lua_tointeger(L, -2) > most) most = lua_tointeger(L, -2);
+    } else if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "n") == 0 &&
+               lua_isinteger(L, -1)) {
+      n = lua_tointeger(L, -1);
+    } else {
+      only = false;
+    }
   }
-  if ((size_t)most != count || count == 0) *list = false;
-  return count;
+  // Not any field that is called n: one that could be told as easily by its items.
+  m.counted = only && n >= most && (size_t)n <= 2 * m.count + 1000;
+  m.list = m.counted || (only && n < 0 && most > 0 && (size_t)most == m.count);
+  m.size = (size_t)(m.counted ? n : most);
+  return m;
 }
 
-static rt_value *read_list(reader *r, int t, size_t count) {
+static rt_value *read_list(reader *r, int t, size_t count, bool counted) {
   rt_value *v = rt_tree_new(r->arena, RT_LIST);
   if (!v || !(v->table.items = rt_arena_take(r->arena, count * sizeof *v->table.items)))
     return NULL;
+  v->counted = counted;
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(r->L, t, (lua_Integer)i + 1);
     const rt_value *item = read_any(r, lua_gettop(r->L));
@@ -154,14 +171,13 @@ static rt_value *read_map(reader *r, int t, size_t count) {
 }
 
 static rt_value *read_table(reader *r, int t) {
-  bool list;
   if (r->depth == RT_TREE_DEPTH || !lua_checkstack(r->L, 8)) {
     r->misfit->what = too_deep;
     return NULL;
   }
   r->depth++;
-  size_t count = measure(r->L, t, &list);
-  rt_value *v = list ? read_list(r, t, count) : read_map(r, t, count);
+  measures m = measure(r->L, t);
+  rt_value *v = m.list ? read_list(r, t, m.size, m.counted) : read_map(r, t, m.count);
   r->depth--;
   return v;
 }
@@ -218,7 +234,10 @@ void rt_tree_push(lua_State *L, const rt_value *v) {
         rt_tree_push(L, v->table.items[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
       }
-      if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
+      if (v->counted) {
+        lua_pushinteger(L, (lua_Integer)v->table.count);
+        lua_setfield(L, -2, "n");
+      } else if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
       break;
     case RT_MAP:
       lua_createtable(L, 0, (int)(v->table.count < 1 << 20 ? v->table.count : 1 << 20));

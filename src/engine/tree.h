@@ -11,8 +11,10 @@
 
 /* What the public header calls a call is, in here, the native side of one. */
 #define rt_call rt_native_call
+#define rt_engine rt_host       /* and an engine is one that is embedded */
 #include "railtracks.h"
 #undef rt_call
+#undef rt_engine
 
 enum { RT_TREE_DEPTH = 200 };
 
@@ -29,6 +31,7 @@ typedef struct rt_arena {
 
 struct rt_value {
   rt_type type;
+  bool counted;              /* a list that came with its length in the field n */
   bool made;                 /* by the user: may grow */
   union {
     int boolean;

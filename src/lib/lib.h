@@ -72,6 +72,9 @@ int rt_lib_call(lua_State *L);
 /* Pushes what is run in place of a body whose arguments have no room on the stack. */
 void rt_lib_push_too_many(lua_State *co);
 
+/* In: an rt_loaded. Out: its nodes by name. */
+int rt_lib_make_nodes(lua_State *L);
+
 /* Fills the table at the top with the functions of the file. */
 void rt_lib_open_call(lua_State *L, rt_engine *e);
 void rt_lib_open_scope(lua_State *L, rt_engine *e);

@@ -13,8 +13,7 @@ static rt_loaded *loaded_before(const rt_engine *e, const char *path) {
   return NULL;
 }
 
-/* In: the plugin. Out: its nodes by name. */
-static int make_nodes(lua_State *L) {
+int rt_lib_make_nodes(lua_State *L) {
   rt_loaded *home = lua_touserdata(L, 1);
   lua_createtable(L, 0, 8);
   for (const rt_native *native = home->plugin->nodes; native->name; native++) {
@@ -55,7 +54,7 @@ static int load(lua_State *L) {
   home->engine = e;
   home->next = e->loaded;
   e->loaded = home;
-  lua_pushcfunction(L, make_nodes);
+  lua_pushcfunction(L, rt_lib_make_nodes);
   lua_pushlightuserdata(L, home);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
   e->loaded = home->next;
