@@ -98,6 +98,23 @@ describe("the program", function()
     assert.equal("cancelled", found.calls[2].status)
   end)
 
+  it("stops one that computes in coroutines of its own, behind Lua's own pcall", function()
+    local running <close> = helper.start({ "run", "--journal", "none", "-e", [[
+      local rt = require "railtracks"
+      io.write "ready\n"
+      io.stdout:flush()
+      while true do rt.raw.pcall(coroutine.wrap(function() while true do end end)) end
+    ]] })
+    running:wait_for_output "ready"
+    local pressed = 0
+    helper.wait_for("the process to end", function()
+      if pressed < 2 then running:kill "INT" end
+      pressed = pressed + 1
+      return running:over()
+    end)
+    assert.equal(130, (select(3, running:wait())))
+  end)
+
   it("leaves SIGHUP ignored where nohup started it", function()
     local running <close> = helper.start({ "run", "--journal", journal, "-e", [[
       local rt = require "railtracks"

@@ -54,6 +54,7 @@ typedef struct rt_call_rare {
   char *waited;             /* for what, when it was cancelled; NULL: it has no children */
   int told;                 /* anchors the error that told it of its cancellation */
   uint32_t told_at;         /* the engine's count when it was told last */
+  uint32_t told_again;      /* how often, after the first time */
   int64_t unwinding;        /* since when */
   rt_grace *grace;          /* ends what it waits for; NULL while nothing is to be ended */
   rt_deadline *deadline;

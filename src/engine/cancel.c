@@ -259,6 +259,25 @@ static void push_cut(lua_State *L, rt_call *c, const rt_wait_kind *waited) {
   rt_call_add_identity(L, c);
 }
 
+enum { DEAF = 1000 };  // times that a call is told again before more is done than telling
+
+/* Runs between two instructions of a call that keeps catching what it is told, with Lua's own
+ * pcall, and tries again. At first it goes away, so that what closes can run; in the end it
+ * stays until the call gives way. */
+static void insist(lua_State *L, lua_Debug *ar) {
+  rt_engine *e = rt_engine_of(L);
+  rt_call *c = rt_call_current(e);
+  (void)ar;
+  if (!rt_scheduler_hooked(&e->scheduler, L)) return;
+  bool deaf = c && !c->over && c->rare && c->rare->told && c->rare->told_again >= DEAF;
+  if (!deaf || c->rare->told_again < 2 * DEAF) rt_scheduler_unhook(&e->scheduler, L);
+  if (!deaf) return;
+  rt_protect_tell(c);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  rt_anchor_push(&e->scheduler, L, c->rare->told);
+  lua_error(L);
+}
+
 _Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c) {
   rt_scheduler *s = &c->run->engine->scheduler;
   const rt_wait_kind *waited = c->task.kind;
@@ -267,6 +286,8 @@ _Noreturn void rt_call_raise_cancelled(lua_State *L, rt_call *c) {
   bool first = !c->delivered;
   bool cut = c->cut && !first && rt_protect_is_cleanup(L, c);
   rt_protect_tell(c);
+  if (!first && c->rare && ++c->rare->told_again >= DEAF && !c->run->engine->stopped)
+    rt_scheduler_hook(s, insist);
   if (cut) {
     push_cut(L, c, waited);
   } else if (!first && c->rare && c->rare->told) {

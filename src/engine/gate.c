@@ -16,35 +16,13 @@ static const struct {
     {"print", "make the text first, not in __tostring"},
     {"tostring", "use a method of another name than __tostring"},
     {"error", "handlers of xpcall cannot wait: wait after xpcall has returned"},
-    {"collectgarbage", "finalizers cannot wait"},
+    {"a finalizer (__gc)", "spawn a task that waits"},
 };
 
 static const char *advice_for(const char *name) {
   for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
     if (strcmp(name, advice[i].name) == 0) return advice[i].instead;
   return "collect first, wait afterwards";
-}
-
-/* Pushes the name that the function at the top of L has in package.loaded ("table.sort"),
- * in place of the function; nil if it has none. */
-static void push_name(lua_State *L) {
-  int f = lua_gettop(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, f + 1); lua_pop(L, 1)) {
-    if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
-    for (lua_pushnil(L); lua_next(L, f + 3); lua_pop(L, 1)) {
-      if (!lua_rawequal(L, -1, f) || lua_type(L, -2) != LUA_TSTRING) continue;
-      const char *module = lua_tostring(L, f + 2), *name = lua_tostring(L, -2);
-      if (strcmp(module, "_G") == 0) lua_pushstring(L, name);
-      else lua_pushfstring(L, "%s.%s", module, name);
-      lua_replace(L, f);
-      lua_settop(L, f);
-      return;
-    }
-  }
-  lua_pushnil(L);
-  lua_replace(L, f);
-  lua_settop(L, f);
 }
 
 /* Pushes the name of the C function that cannot be left: the innermost one on 'co' that is
@@ -55,7 +33,7 @@ static void push_culprit(lua_State *L, lua_State *co, const rt_engine *e) {
   for (int level = co == L ? 1 : 0; lua_checkstack(co, 4) && lua_getstack(co, level, &ar);
        level++) {
     lua_getinfo(co, "Snf", &ar);
-    if (ar.namewhat && strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "gc") == 0) {
+    if (strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "__gc") == 0) {
       lua_pop(co, 1);
       lua_pushliteral(L, "a finalizer (__gc)");
       return;
@@ -70,7 +48,8 @@ static void push_culprit(lua_State *L, lua_State *co, const rt_engine *e) {
       continue;
     }
     if (co != L) lua_xmove(co, L, 1);
-    push_name(L);
+    rt_place_push_name(L, -1);
+    lua_remove(L, -2);
     if (lua_isstring(L, -1)) return;
     lua_pop(L, 1);
     lua_Debug caller;

@@ -66,9 +66,7 @@ static bool is_better(lua_State *L, int best) {
   return size != best_size ? size < best_size : lua_compare(L, -1, best, LUA_OPLT);
 }
 
-/* Pushes the shortest name under which package.loaded knows the function at 'index', a
- * global by its bare name; nil if there is none. */
-static void push_loaded_name(lua_State *L, int index) {
+void rt_place_push_name(lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 8, NULL);
   lua_pushnil(L);
@@ -92,7 +90,7 @@ static void push_loaded_name(lua_State *L, int index) {
  * is ours has a name people know it by, whether it is C or not. */
 static void push_name(lua_State *L, int index, const lua_Debug *ar) {
   if (!ar || rt_place_is_ours(ar)) {
-    push_loaded_name(L, index);
+    rt_place_push_name(L, index);
     if (!lua_isnil(L, -1)) return;
     lua_pop(L, 1);
   }

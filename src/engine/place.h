@@ -55,6 +55,10 @@ static inline rt_text rt_place_file(const rt_places *p, rt_place place) {
  * its name as in package.loaded, else "[C]". Owned by 'p'. Raises when out of memory. */
 rt_node *rt_place_node(rt_places *p, lua_State *L, int index);
 
+/* Pushes the shortest name under which package.loaded knows the function at 'index', a
+ * global by its bare name ("table.sort", "load"); nil if there is none. */
+void rt_place_push_name(lua_State *L, int index);
+
 void rt_places_free(rt_places *p);
 
 #endif
