@@ -104,16 +104,16 @@ describe("the program", function()
   it("tells how it is used", function()
     local output, said, status = program { "help" }
     assert.same({ "", 0 }, { said, status })
-    for _, command in ipairs { "run", "runs", "show", "version", "help" } do
-      assert.matches("railtracks " .. command, output)
+    for _, command in ipairs { "run", "runs", "show", "new-plugin", "version", "help" } do
+      assert.matches("railtracks " .. command, output, 1, true)
     end
     assert.equal(output, (program { "--help" }))
   end)
 
-  for _, command in ipairs { "run", "runs", "show", "version", "help" } do
+  for _, command in ipairs { "run", "runs", "show", "new-plugin", "version", "help" } do
     it("tells how " .. command .. " is used", function()
       local output, _, status = program { "help", command }
-      assert.matches("^usage: railtracks " .. command, output)
+      assert.equal(1, (output:find("usage: railtracks " .. command, 1, true)))
       assert.equal(0, status)
     end)
   end

@@ -128,6 +128,27 @@ describe("an installed railtracks", function()
         quote(libraries .. "/pkgconfig"), quote(folder), quote(libraries), quote(folder)))
   end)
 
+  unless_sanitized("builds what railtracks new-plugin writes, whose spec passes", function()
+    local dir = folder .. "/greeter"
+    local output, said, status = helper.run({ "new-plugin", dir },
+      { program = prefix .. "/bin/railtracks" })
+    assert.equal(0, status, said)
+    assert.equal(("%s/CMakeLists.txt\n%s/greeter.c\n%s/greeter_spec.lua\n"):format(dir, dir, dir),
+      output)
+    sh("cd %s && cmake -S . -B build -DCMAKE_PREFIX_PATH=%s && cmake --build build",
+      quote(dir), quote(prefix))
+    local tested = sh("cd %s && LUA_CPATH=%s';;' ctest --test-dir build --output-on-failure",
+      quote(dir), quote(libraries .. "/lua/5.4/?.so;"))
+    assert.matches("100% tests passed, 0 tests failed out of 1", tested, 1, true)
+    said, status = select(2, helper.run { "new-plugin", dir })
+    assert.equal(1, status)
+    assert.equal(("railtracks: new-plugin: %s/CMakeLists.txt is there already\n"):format(dir), said)
+    said, status = select(2, helper.run { "new-plugin", folder .. "/a-b" })
+    assert.equal(1, status)
+    assert.matches("'a-b' is no name for a plugin", said, 1, true)
+    assert.equal(2, select(3, helper.run { "new-plugin" }))
+  end)
+
   unless_sanitized("exports what spec/abi.txt lists, and nothing else", function()
     local names = sh("nm -D --defined-only --format=posix %s/librailtracks.so | cut -d' ' -f1 | " ..
       "LC_ALL=C sort", quote(libraries))
@@ -160,7 +181,7 @@ describe("an installed railtracks", function()
     it("that tells of every command and every option", function()
       local text = helper.read(page):gsub("\\%-", "-")
       local known = 0
-      for command in helper.run({ "help" }):gmatch("railtracks (%l+)") do
+      for command in helper.run({ "help" }):gmatch("railtracks ([%l-]+)") do
         assert.is_truthy(text:find("\n.B " .. command .. "\n", 1, true), command)
         for option in helper.run({ "help", command }):gmatch("\n  (%-%-?[%w-]+)") do
           local section = text:match("\n%.SS railtracks " .. command .. "\n(.-)\n%.S[SH] ")

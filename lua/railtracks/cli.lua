@@ -11,6 +11,7 @@ usage: railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
        railtracks run [OPTION...] -e CODE [ARG...]  run code
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
+       railtracks new-plugin DIR                    write a small plugin of native nodes
        railtracks version
        railtracks help [COMMAND]
 ]]
@@ -60,6 +61,13 @@ for the newest, @2 for the one before (default: @1).
   --limit N           at most N calls (default 200)
   --all               all of them
   --journal FILE      the journal to read
+]]
+
+help["new-plugin"] = [[
+usage: railtracks new-plugin DIR
+
+Writes a small plugin of native nodes into the folder DIR, which is made: a C file, a
+CMakeLists.txt that builds it against the installed Railtracks, and a spec.
 ]]
 
 help.version = "usage: railtracks version\n\nPrints the version.\n"
@@ -318,6 +326,24 @@ function commands.show(args, at)
 end
 
 -- version, help -------------------------------------------------------------------------
+
+commands["new-plugin"] = function(args, at)
+  if args[at] == "--help" or args[at] == "-h" then
+    return commands.help({ "help", "new-plugin" }, 2)
+  end
+  if not args[at] or args[at]:sub(1, 1) == "-" then
+    return complain("new-plugin: which folder? %s", see_help "new-plugin")
+  elseif args[at + 1] then
+    return complain("new-plugin: what is '%s' to mean?", args[at + 1])
+  end
+  local paths, problem = require "railtracks.new_plugin"(args[at])
+  if not paths then
+    io.stderr:write("railtracks: new-plugin: ", problem, "\n")
+    return FAILED
+  end
+  for _, path in ipairs(paths) do io.write(path, "\n") end
+  return OK
+end
 
 function commands.version(args, at)
   if args[at] == "--help" or args[at] == "-h" then
