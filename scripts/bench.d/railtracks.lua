@@ -135,10 +135,37 @@ function works.contended(count)
   end, { 1, 2, 3, 4 })
 end
 
+-- Native nodes
+
+local native
+
+function works.inline(count)
+  local node = native.leaf_inline
+  for i = 1, count do rt.call(node, i) end
+end
+
+function works.inline_text(count)
+  local node, text = native.measure_inline, ("x"):rep(1 << 20)
+  for _ = 1, count do rt.call(node, text) end
+end
+
+function works.offload(count)
+  local node = native.leaf_offload
+  for i = 1, count do rt.call(node, i) end
+end
+
+function works.offload_many(count, items) assert(#rt.map(native.leaf_offload, items) == count) end
+
+-- As many rounds as in native_peer.c.
+function works.spin(count, items)
+  assert(#rt.map(function(i) return rt.call(native.spin, i, 10000000) end, items) == count)
+end
+
 local work, count, times = ...
+if os.getenv "RT_BENCH_NATIVE" then native = rt.load(os.getenv "RT_BENCH_NATIVE") end
 local items = {}
 count, times = tonumber(count), tonumber(times or 1)
-if work == "map" then
+if work == "map" or work == "offload_many" or work == "spin" then
   for i = 1, count do items[i] = i end
 end
 

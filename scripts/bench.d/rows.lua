@@ -242,6 +242,52 @@ return function(bench)
     },
   }
 
+  -- Native nodes, of the plugin native.c.
+  local function with_native(...)
+    return { "env", "RT_BENCH_NATIVE=" .. bench.build .. "native.so", table.unpack(ours(...)) }
+  end
+  local function peer(...) return { bench.build .. "native_peer", ... } end
+
+  row {
+    name = "inline", title = "a native node that returns its argument",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "inline native node", with_native("inline", "1000000") },
+      { "the same in Lua", ours("call", "1000000") },
+    },
+    bounds = { { "inline native node", "us", beside = "the same in Lua", at_most = 0.75 } },
+  }
+
+  row {
+    name = "offload", title = "a native node on a worker thread, one call after the other",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "offload native node", with_native("offload", "20000") },
+      { "C, condition variable and uv_async", peer("pingpong", "20000") },
+    },
+    bounds = {
+      { "offload native node", "us", beside = "C, condition variable and uv_async",
+        at_most = 1.5 },
+    },
+  }
+
+  row {
+    name = "offload_many", title = "a thousand native calls on worker threads at once",
+    figure = "us", repetitions = 7,
+    contenders = { { "offload native node", with_native("offload_many", "1000", "50") } },
+    bounds = { { "offload native node", "us", at_most = 1.5 } },
+  }
+
+  row {
+    name = "spin", title = "64 pieces of work for the CPU, shared out among the cores",
+    figure = "us", repetitions = 5,
+    contenders = {
+      { "rt.map of a native node", with_native("spin", "64") },
+      { "C with threads", peer("spin", "64") },
+    },
+    bounds = { { "rt.map of a native node", "us", beside = "C with threads", at_most = 1.11 } },
+  }
+
   -- In these every contender's memory is shown.
   for _, one in ipairs(rows) do
     if one.memory then

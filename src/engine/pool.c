@@ -19,7 +19,9 @@ struct rt_pool {
   int64_t busy;          // nanoseconds
   uv_async_t *async;     // NULL once closed
   uv_thread_t *threads;
-  int most, started, idle, running_count;
+  int most, started, running_count;
+  int idle;              // threads that sleep, but for those ...
+  int woken;             // ... that have been signalled
   size_t handles;        // calls that are somewhere: queued, running, later
   size_t expected;       // calls that are waited for; the loop's
   atomic_uint refs;
@@ -116,9 +118,12 @@ static void work(void *data) {
   rt_pool *p = data;
   uv_mutex_lock(&p->lock);
   while (true) {
-    p->idle++;
-    while (!p->queued.first && p->async) uv_cond_wait(&p->work, &p->lock);
-    p->idle--;
+    while (!p->queued.first && p->async) {
+      p->idle++;
+      uv_cond_wait(&p->work, &p->lock);
+      if (p->woken) p->woken--;
+      else p->idle--;
+    }
     rt_native_call *n = p->queued.first;
     if (!n) break;
     take(&p->queued, n);
@@ -152,7 +157,7 @@ static void work(void *data) {
 
 bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
   uv_mutex_lock(&p->lock);
-  if ((size_t)p->idle <= p->queued_count && p->started < p->most) {
+  if ((size_t)(p->idle + p->woken) <= p->queued_count && p->started < p->most) {
     rt_pool_ref(p);
     if (uv_thread_create(&p->threads[p->started], work, p) == 0) p->started++;
     else rt_pool_unref(p);
@@ -163,7 +168,11 @@ bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
     p->queued_count++;
     p->handles++;
     n->queued = true;
-    if (p->idle) uv_cond_signal(&p->work);
+    if (p->idle) {  // not once more for a thread that is waking up
+      p->idle--;
+      p->woken++;
+      uv_cond_signal(&p->work);
+    }
   }
   uv_mutex_unlock(&p->lock);
   return can;
