@@ -67,6 +67,22 @@ describe("the program", function()
     end)
   end
 
+  it("takes a grace of 0: cleanup that would wait is cut off at once", function()
+    local output, said, status = program { "run", "--grace", "0", "-e", [[
+      local rt = require "railtracks"
+      local task = rt.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() rt.sleep(60) end })
+        rt.sleep(60)
+      end)
+      rt.sleep(0)
+      task:cancel()
+      rt.settle(task)
+      print(task:status())]] }
+    assert.equal("cancelled\n", output)
+    assert.matches("cut off after its grace of 0 s", said, 1, true)
+    assert.equal(0, status)
+  end)
+
   it("takes seconds as a decimal number, and sizes with their unit", function()
     for _, seconds in ipairs { "5", "0.5", ".5", "5.", "1000000000000000000000" } do
       for _, option in ipairs { "--timeout", "--grace", "--slice-limit" } do

@@ -43,6 +43,22 @@ describe("the grace of a cancelled task", function()
     end)))
   end))
 
+  it("may be none: then cleanup does not wait at all", virtual(function()
+    local _ <close> = closing(function() core.configure { grace = 5 } end)
+    core.configure { grace = 0 }
+    local log = {}
+    local took = cancelled(function()
+      local _ <close> = closing(function() log[#log + 1] = "closed" end)
+      local _ <close> = closing(function()
+        rt.sleep(0)
+        log[#log + 1] = "never"
+      end)
+      rt.sleep(1e6)
+    end)
+    assert.equal(0, took)
+    assert.same({ "closed" }, log)
+  end))
+
   it("is for all of its cleanup together; later waits fail at once", virtual(function()
     local log = {}
     local function guard(name, seconds)

@@ -122,13 +122,14 @@ local kinds = {
   },
   size = { read = size, wants = "a size such as 65536, 64K or 2G" },
   some = { read = positive(size), wants = "a size such as 65536, 64K or 2G, not 0" },
+  grace = { read = decimal, wants = "a number of seconds such as 5 or 0.5" },
   seconds = { read = positive(decimal), wants = "a number of seconds such as 5 or 0.5, not 0" },
 }
 
 local options_of = {
   run = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
-    ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "seconds",
+    ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
   },
   runs = {

@@ -174,6 +174,10 @@ void rt_call_end_timers(rt_call *c) {
 void rt_call_check_cleanup(lua_State *L, rt_call *c) {
   rt_scheduler *s = &c->run->engine->scheduler;
   if (rt_call_unwinds(c) || !rt_protect_is_cleanup(L, c)) rt_call_raise_cancelled(L, c);
+  if (!c->run->engine->grace) {
+    c->cut = true;
+    rt_call_raise_cancelled(L, c);
+  }
   if (c->rare && c->rare->grace && c->rare->grace->timer.at) return;
   int64_t since = c->rare ? c->rare->unwinding : rt_scheduler_now(s);
   if (!arm_grace(c, since + c->run->engine->grace)) luaL_error(L, "not enough memory");

@@ -170,13 +170,14 @@ static int array(lua_State *L) {
   return 1;
 }
 
-/* Nanoseconds of the seconds in the field of the table at 1; 'other' if there are none. */
-static int64_t take_seconds(lua_State *L, const char *field, int64_t other) {
+/* Nanoseconds of the seconds in the field of the table at 1, not less than 'least'; 'other'
+ * if there are none. */
+static int64_t take_seconds(lua_State *L, const char *field, int64_t least, int64_t other) {
   lua_getfield(L, 1, field);
   if (!lua_isnil(L, -1)) {
     lua_Number seconds = luaL_checknumber(L, -1);
     other = seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2;
-    if (other < 1) other = 1;
+    if (other < least) other = least;
   }
   lua_pop(L, 1);
   return other;
@@ -204,9 +205,9 @@ static int configure(lua_State *L) {
   }
   e->journal_max = take_integer(L, "journal_max", e->journal_max);
   e->record_limit = (size_t)take_integer(L, "record_limit", (int64_t)e->record_limit);
-  e->run_timeout = take_seconds(L, "timeout", e->run_timeout);
-  e->grace = take_seconds(L, "grace", e->grace);
-  e->slice_limit = take_seconds(L, "slice_limit", e->slice_limit);
+  e->run_timeout = take_seconds(L, "timeout", 1, e->run_timeout);
+  e->grace = take_seconds(L, "grace", 0, e->grace);
+  e->slice_limit = take_seconds(L, "slice_limit", 1, e->slice_limit);
   e->workers = (int)take_integer(L, "workers", e->workers);
   int64_t memory = take_integer(L, "memory_limit", 0);
   if (memory > 0) rt_memory_bound(L, e, (size_t)memory);
