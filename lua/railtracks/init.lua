@@ -57,6 +57,10 @@ setmetatable(rt, {
     rt[key] = value
     return value
   end,
+  __pairs = function(t)
+    for key in pairs(later) do local _ = t[key] end -- none may be added on the way
+    return next, t
+  end,
 })
 
 -- Lua's own functions that would keep a cancellation, or could not wait ------------------

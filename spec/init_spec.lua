@@ -1,0 +1,16 @@
+local rt = require "railtracks"
+
+describe("pairs(rt)", function()
+  it("has what is loaded when it is first used, too", function()
+    local found = {}
+    for name, value in pairs(rt) do
+      assert.is_nil(found[name], name)
+      found[name] = value
+    end
+    for _, name in ipairs { "call", "context", "flow", "function_node", "json", "require", "retry",
+      "run", "verify", "wrap" } do
+      assert.is_not_nil(found[name], name)
+      assert.equal(rt[name], found[name])
+    end
+  end)
+end)
