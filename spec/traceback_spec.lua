@@ -21,9 +21,39 @@ describe("rt.traceback", function()
     assert.is_nil(rt.traceback())
   end))
 
-  it("is nil outside a run", function()
-    local _, err = pcall(rt.run, error, "no")
-    assert.is_nil(rt.traceback(err))
+  describe("outside a run", function()
+    local function failing() error({}, 0) end
+
+    it("knows the last failure that rt.run has raised", function()
+      local _, err = pcall(rt.run, function() rt.call(failing) end)
+      local text = rt.traceback(err)
+      assert.matches("^stack traceback:\n.*in call 1%.1 .*in call 1 ", text)
+      rt.run(function() end)
+      assert.equal(text, rt.traceback(err))
+      local _, other = pcall(rt.run, failing)
+      assert.is_nil(rt.traceback(err))
+      assert.is_string(rt.traceback(other))
+    end)
+
+    it("is nil for any other value", function()
+      pcall(rt.run, failing)
+      assert.is_nil(rt.traceback({}))
+      assert.is_nil(rt.traceback("no such"))
+      assert.is_nil(rt.traceback(nil))
+    end)
+
+    it("knows what rt.flow and a nested run have passed on", function()
+      local _, err = pcall(rt.run, function() rt.run(failing) end)
+      assert.is_string(rt.traceback(err))
+      local flow = rt.flow { name = "flow", entry = failing }
+      _, err = pcall(flow.run, flow)
+      assert.is_string(rt.traceback(err))
+    end)
+
+    it("does not reach into a run", function()
+      local _, err = pcall(rt.run, failing)
+      assert.is_nil(rt.run(function() return rt.traceback(err) end))
+    end)
   end)
 
   it("has the frames of the failing call, then of each caller up to the root", function()

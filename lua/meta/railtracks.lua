@@ -391,7 +391,8 @@ function rt.stats() end
 ---@return string?
 function rt.kind(e) end
 
---- The whole way of the newest failure that the current call received with this value.
+--- The whole way of the newest failure that the current call received with this value;
+--- outside a run, of the last failure that rt.run has raised, if it was this value.
 ---@param e any
 ---@return string?
 function rt.traceback(e) end

@@ -122,7 +122,7 @@ static int traceback(lua_State *L) {
   rt_call *c = rt_call_current(rt_lib_engine(L));
   lua_settop(L, 1);
   if (c) rt_call_push_traceback(L, c, 1);
-  else lua_pushnil(L);
+  else rt_lib_push_raised(L, 1);
   return 1;
 }
 

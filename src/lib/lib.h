@@ -69,6 +69,10 @@ bool rt_lib_is_plain(lua_State *L, int index);
 /* rt.call, also called for a node: node(...). */
 int rt_lib_call(lua_State *L);
 
+/* Pushes the traceback of the last failure that rt.run has raised outside a run, if it was
+ * of the error at 'index'; else nil. */
+void rt_lib_push_raised(lua_State *L, int index);
+
 /* Pushes what is run in place of a body whose arguments have no room on the stack. */
 void rt_lib_push_too_many(lua_State *co);
 

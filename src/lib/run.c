@@ -49,6 +49,32 @@ static int leave(lua_State *L, rt_engine *e) {
   return 0;
 }
 
+/* ---- what rt.run has raised ---- */
+
+static const char raised_key = 'r';  // registry: {error, failure} of the last one outside a run
+
+/* For the error and the failure at the top of L. Does not raise. */
+static void keep_raised(lua_State *L) {
+  if (!lua_checkstack(L, 2)) return;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &raised_key);
+  lua_pushvalue(L, -3);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 1);
+}
+
+void rt_lib_push_raised(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &raised_key);
+  lua_rawgeti(L, -1, 1);
+  bool same = lua_rawequal(L, -1, index);
+  lua_rawgeti(L, -2, 2);
+  const rt_failure *f = rt_failure_at(L, -1);
+  if (same && f) lua_pushstring(L, f->traceback);
+  else lua_pushnil(L);
+}
+
 /* ---- running ---- */
 
 /* Runs 'node', whose body stands at 'first' with its arguments behind it up to the top of
@@ -79,6 +105,7 @@ static int run_and_wait(lua_State *L, rt_engine *e, rt_node *node, int first,
     return 3;
   }
   if (!failed) return count;
+  keep_raised(L);
   lua_pop(L, 1);
   return lua_error(L);
 }
@@ -153,4 +180,6 @@ void rt_lib_open_run(lua_State *L, rt_engine *e) {
       {"context", context}, {"exit", exit_run}, {"exit_code", exit_code}, {"run", run},
       {"run_script", run_script}, {"run_with", run_with}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
+  lua_createtable(L, 2, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &raised_key);
 }
