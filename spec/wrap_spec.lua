@@ -295,4 +295,54 @@ describe("the timeout of a node", function()
     end
     assert.matches("got -2", usage(rt.function_node, "slow", nothing, { timeout = -2 }), 1, true)
   end)
+
+  describe("refuses `next` once its call has ended", function()
+    local body = rt.function_node("body", function(x) return x end)
+
+    --- A node that returns its `next`.
+    local leaky = rt.wrap(body, function(next) return next end)
+
+    --- A node that returns a generator of what `next` returns.
+    local generator = rt.wrap(body, function(next, x)
+      return coroutine.wrap(function() coroutine.yield(next(x)) end)
+    end)
+
+    local function refused(...)
+      local said = usage(...)
+      assert.matches("`next` of body: called outside of the call it was made for", said, 1, true)
+    end
+
+    it("in its caller", in_run(function()
+      refused(rt.call(leaky))
+      refused(rt.call(generator, 5))
+    end))
+
+    it("in a later call of the same node", in_run(function()
+      local kept
+      local node = rt.wrap(body, function(next, x)
+        if not kept then kept = next return next(x) end
+        refused(kept, x)
+        return next(x)
+      end)
+      assert.equal(1, rt.call(node, 1))
+      assert.equal(2, rt.call(node, 2))
+    end))
+
+    it("outside a run", function() refused(rt.run(leaky)) end)
+
+    it("but not while it lives, in whatever its function starts", in_run(function()
+      local seen = {}
+      local node = rt.wrap(body, function(next, x)
+        rt.spawn(function()
+          rt.sleep(0)
+          seen.late = next("late")
+        end)
+        seen.nested = rt.run(next, "nested")
+        seen.generator = coroutine.wrap(function() coroutine.yield(next("generator")) end)()
+        return rt.call(next, x)
+      end)
+      assert.equal(5, rt.call(node, 5))
+      assert.same({ late = "late", nested = "nested", generator = "generator" }, seen)
+    end))
+  end)
 end)

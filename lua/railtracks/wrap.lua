@@ -1,12 +1,24 @@
 --- rt.wrap: a node whose calls pass through functions on their way in and out.
 
 local check = require "railtracks.check"
+local core = require "railtracks.core"
 local nodes = require "railtracks.node"
 
-local same = nodes.same
+local same, call_number, is_in_call = nodes.same, core.call_number, core.is_in_call
 
-local function layer(fn, inner)
-  return function(...) return same(fn(inner, ...)) end
+--- `next` belongs to the call it was made for: what was kept of it, a generator say, is
+--- not to run the body in a call that has nothing to do with the node.
+local function layer(name, fn, inner)
+  return function(...)
+    local call = call_number()
+    local function next(...)
+      if not is_in_call(call) then
+        check.usage("rt.wrap: `next` of %s: called outside of the call it was made for", name)
+      end
+      return same(inner(...))
+    end
+    return same(fn(next, ...))
+  end
 end
 
 --- The new node has the name, description, params, record and timeout of the given one. It
@@ -26,7 +38,7 @@ local function wrap(node, ...)
   local d = nodes.definition(node)
   if d.retries then d.retries, d.timeout = nil, nil end  -- each attempt has it
   d.run, d.unchecked = nodes.body(node), true
-  for i = count, 1, -1 do d.run = layer((select(i, ...)), d.run) end
+  for i = count, 1, -1 do d.run = layer(d.name, (select(i, ...)), d.run) end
   return nodes.make(d)
 end
 

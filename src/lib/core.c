@@ -108,6 +108,24 @@ static int current(lua_State *L) {
   return 1;
 }
 
+static lua_Integer number_of(const rt_call *c) { return (lua_Integer)rt_call_identity(c); }
+
+/* core.call_number() -> what the current call is known by below */
+static int call_number(lua_State *L) {
+  const rt_call *c = rt_call_current(rt_lib_engine(L));
+  lua_pushinteger(L, c ? number_of(c) : 0);
+  return 1;
+}
+
+/* core.is_in_call(number): whether the current call is that one, or was made by it. */
+static int is_in_call(lua_State *L) {
+  const rt_call *c = rt_call_current(rt_lib_engine(L));
+  lua_Integer number = luaL_checkinteger(L, 1);
+  while (c && number_of(c) != number) c = c->parent ? c->parent : c->run->waiter;
+  lua_pushboolean(L, c != NULL);
+  return 1;
+}
+
 /* ---- errors, lists, settings ---- */
 
 static int kind(lua_State *L) {
@@ -292,7 +310,8 @@ static int lost(lua_State *L) {
 
 int rt_open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"array", array}, {"configure", configure}, {"current", current}, {"fail", fail},
+      {"array", array}, {"call_number", call_number}, {"configure", configure},
+      {"current", current}, {"fail", fail}, {"is_in_call", is_in_call},
       {"journal_path", journal_path}, {"kept", kept}, {"kind", kind}, {"lost", lost},
       {"may_wait", may_wait}, {"now", now}, {"sleep", sleep_seconds}, {"through", through},
       {"traceback", traceback}, {NULL, NULL}};
