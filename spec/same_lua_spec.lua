@@ -66,6 +66,87 @@ local programs = {
     lua.coroutine.resume(co)
     return lua.coroutine.close(co)
   end,
+  ["yield in __close of one that fails"] = function(lua)
+    local tried
+    local step = lua.coroutine.wrap(function()
+      local _ <close> = closing(function(_, e)
+        tried = table.pack(e, lua.coroutine.isyieldable(), lua.pcall(lua.coroutine.yield, "out"))
+      end)
+      error({}, 0)
+    end)
+    local ok, err = lua.pcall(step)
+    return ok, err == tried[1], table.unpack(tried, 2, tried.n)
+  end,
+  ["yield in __close of one that fails, not caught"] = function(lua)
+    local log = ""
+    local step = lua.coroutine.wrap(function()
+      local _ <close> = closing(function(_, e) log = log .. "2" .. e end)
+      local _ <close> = closing(function(_, e)
+        log = log .. "1" .. e
+        lua.coroutine.yield "out"
+      end)
+      error("x", 0)
+    end)
+    return (lua.pcall(step)), log, (lua.pcall(step))
+  end,
+  ["yield in __close of one that is closed"] = function(lua)
+    local log = ""
+    local co = lua.coroutine.create(function()
+      local _ <close> = closing(function(_, e) log = log .. "2" .. tostring(e) end)
+      local _ <close> = closing(function(_, e)
+        log = log .. "1" .. tostring(e)
+        lua.coroutine.yield "out"
+      end)
+      lua.coroutine.yield()
+    end)
+    lua.coroutine.resume(co)
+    local ok, err = lua.coroutine.close(co)
+    return ok, err, log, lua.coroutine.status(co)
+  end,
+  ["yield after load has caught what its reader raised"] = function(lua)
+    local co = lua.coroutine.wrap(function()
+      local _ <close> = closing(function() lua.coroutine.yield "closing" end)
+      lua.coroutine.yield((select(2, load(function() error("x", 0) end))))
+      return "over"
+    end)
+    return co(), co(), co()
+  end,
+  ["yield in __close under a pcall of the coroutine's"] = function(lua)
+    local co = lua.coroutine.wrap(function()
+      return lua.pcall(function()
+        local _ <close> = closing(function(_, e)
+          lua.coroutine.yield(e .. " out", lua.coroutine.isyieldable())
+        end)
+        error("x", 0)
+      end)
+    end)
+    local seen, yieldable = co()
+    return seen, yieldable, co()
+  end,
+  ["yield in __close of one that returns"] = function(lua)
+    local co = lua.coroutine.wrap(function()
+      local _ <close> = closing(function() lua.coroutine.yield "out" end)
+      return "over"
+    end)
+    return co(), co()
+  end,
+  ["yield of one that is resumed in __close"] = function(lua)
+    local got
+    local step = lua.coroutine.wrap(function()
+      local _ <close> = closing(function()
+        local inner = lua.coroutine.wrap(function()
+          lua.pcall(function()
+            local _ <close> = closing(function() lua.coroutine.yield "first" end)
+            error "x"
+          end)
+          lua.coroutine.yield "second"
+        end)
+        got = inner() .. inner()
+      end)
+      error("x", 0)
+    end)
+    return (lua.pcall(step)), got
+  end,
   ["close of one that has failed, of a new one, of a dead one"] = function(lua)
     local failed = lua.coroutine.create(function() error("x", 0) end)
     local new, dead = lua.coroutine.create(print), lua.coroutine.create(function() end)

@@ -107,6 +107,101 @@ describe("cancellation closes what is open", function()
     end))
   end
 
+  describe("and refuses coroutine.yield in what it closes of a coroutine", function()
+    local refusal = "attempt to yield across a C-call boundary"
+
+    --- Cancels a task that waits in `body` in a coroutine of its own; what that yields, and
+    --- what its resumer does then, is to be nothing.
+    local function unwound(body)
+      local log = {}
+      local err = cancelled(function()
+        local co = coroutine.create(body)
+        log[#log + 1] = table.pack(coroutine.resume(co))
+        log[#log + 1] = "gone on"
+      end)
+      assert.same({}, log)
+      return err
+    end
+
+    it("with the cancellation going on", virtual(function()
+      local ok, said, yieldable
+      local log, guard = new_log()
+      unwound(function()
+        local _ <close> = guard "outer"
+        local _ <close> = closing(function()
+          yieldable = coroutine.isyieldable()
+          ok, said = pcall(coroutine.yield, "out")
+        end)
+        rt.sleep(1e6)
+      end)
+      assert.same({ false, refusal, false }, { ok, said, yieldable })
+      assert.same({ "outer" }, log)
+    end))
+
+    it("also where nobody catches that", virtual(function()
+      local log, guard = new_log()
+      unwound(function()
+        local _ <close> = guard("outer", function(_, e) assert.equal(refusal, e) end)
+        local _ <close> = closing(coroutine.yield)
+        rt.sleep(1e6)
+      end)
+      assert.same({ "outer" }, log)
+    end))
+
+    it("also under a pcall, which it passes", virtual(function()
+      local ok, said
+      unwound(function()
+        pcall(function()
+          local _ <close> = closing(function() ok, said = pcall(coroutine.yield, "out") end)
+          rt.sleep(1e6)
+        end)
+        coroutine.yield "never"
+      end)
+      assert.same({ false, refusal }, { ok, said })
+    end))
+
+    it("also in rt.scope", virtual(function()
+      local ok, said
+      unwound(function()
+        rt.scope(function()
+          local _ <close> = closing(function() ok, said = pcall(coroutine.yield, "out") end)
+          rt.sleep(1e6)
+        end)
+      end)
+      assert.same({ false, refusal }, { ok, said })
+    end))
+
+    it("also after a wait", virtual(function()
+      local ok, said
+      unwound(function()
+        local _ <close> = closing(function()
+          rt.sleep(1)
+          ok, said = pcall(coroutine.yield, "out")
+        end)
+        rt.sleep(1e6)
+      end)
+      assert.same({ false, refusal }, { ok, said })
+    end))
+
+    it("but not in one that cleanup has made", virtual(function()
+      local got
+      unwound(function()
+        local _ <close> = closing(function()
+          local step = coroutine.wrap(function()
+            pcall(function()
+              local _ <close> = closing(function() coroutine.yield(rt.call(helper.sleepy, 1)) end)
+              error "x"
+            end)
+            coroutine.yield(2)
+          end)
+          got = { step(), step() }
+        end)
+        rt.sleep(1e6)
+      end)
+      assert.same({ 1, 2 }, got)
+    end))
+  end)
+
   it("but leaves a coroutine that nobody waits in as it is", virtual(function()
     local log, guard = new_log()
     local co = coroutine.create(function()

@@ -31,6 +31,7 @@ static int body_failed(lua_State *L) {
   rt_engine *e = rt_engine_of(L);
   rt_call *c = rt_call_current(e);
   lua_settop(L, 1);
+  rt_coroutine_set_failed(L);
   if (!c || rt_coroutine_is_closing(L)) return 1;
   rt_call_note_failure(L, c, 1);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &failed_key) != LUA_TTABLE) {
@@ -216,11 +217,22 @@ static int yield_over(lua_State *L, int status, lua_KContext context) {
   return lua_error(L);
 }
 
+/* Whether what closes variables runs on L, on the way out of it. Whoever has resumed it
+ * would take a yield for a sign of life, and the error would be lost. */
+static bool is_leaving(lua_State *L, rt_engine *e) {
+  rt_call *c = rt_call_current(e);
+  return c && (c->delivered || rt_coroutine_suspect(L)) && rt_protect_is_leaving(L, c);
+}
+
 int rt_coroutine_yield(lua_State *L) {
   rt_engine *e = engine(L);
   if (is_home(L, e))
     rt_error_raise(L, "usage", "coroutine.yield outside a coroutine: a task waits with "
                    "rt.sleep, rt.call and the like");
+  if (is_leaving(L, e)) {
+    lua_pushliteral(L, "attempt to yield across a C-call boundary");  // as in Lua
+    return lua_error(L);
+  }
   return lua_yieldk(L, lua_gettop(L), 0, yield_over);
 }
 
@@ -318,7 +330,8 @@ int rt_coroutine_running(lua_State *L) {
 
 int rt_coroutine_isyieldable(lua_State *L) {
   lua_State *co = lua_isnone(L, 1) ? L : check_coroutine(L);
-  lua_pushboolean(L, lua_isyieldable(co) && !(co == L && is_home(L, engine(L))));
+  bool barred = co == L && (is_home(L, engine(L)) || is_leaving(L, engine(L)));
+  lua_pushboolean(L, lua_isyieldable(co) && !barred);
   return 1;
 }
 

@@ -9,9 +9,17 @@
 #include "task.h"
 #include "uuid.h"
 
+/* Which errors a function that runs something protected does not raise on. */
+typedef enum rt_catches {
+  RT_CATCHES_NONE,
+  RT_CATCHES_USUAL,         /* all but what tells a call to end */
+  RT_CATCHES_ALL,
+} rt_catches;
+
 typedef struct rt_protector {
   lua_CFunction f;
   int body;                 /* where on its stack it keeps what it calls */
+  rt_catches catches;
 } rt_protector;
 
 typedef struct rt_runaway rt_runaway;

@@ -101,23 +101,33 @@ int rt_protect_xpcall(lua_State *L) {
 
 /* ---- cleanup ---- */
 
-void rt_protect_register(rt_engine *e, lua_CFunction f, int body) {
+void rt_protect_register(rt_engine *e, lua_CFunction f, int body, rt_catches catches) {
   enum { MOST = sizeof e->protectors / sizeof *e->protectors };
   for (int i = 0; i < e->protector_count; i++)
     if (e->protectors[i].f == f) return;
   if (f && e->protector_count < MOST)
-    e->protectors[e->protector_count++] = (rt_protector){f, body};
+    e->protectors[e->protector_count++] = (rt_protector){f, body, catches};
 }
 
-/* Where the function of the frame keeps what it calls protected; 0: it does no such thing. */
-static int body_index(lua_State *co, const rt_engine *e, lua_Debug *ar) {
+/* What is known of the function of the frame; NULL: it protects nothing. */
+static const rt_protector *protector(lua_State *co, const rt_engine *e, lua_Debug *ar) {
+  static const rt_protector call = {.body = 2};
   lua_getinfo(co, "f", ar);
   lua_CFunction f = lua_tocfunction(co, -1);
   lua_pop(co, 1);
-  if (!f) return 0;
+  if (!f) return NULL;
   for (int i = 0; i < e->protector_count; i++)
-    if (e->protectors[i].f == f) return e->protectors[i].body;
-  return rt_trace_runs_call(co, ar) ? 2 : 0;
+    if (e->protectors[i].f == f) return &e->protectors[i];
+  return rt_trace_runs_call(co, ar) ? &call : NULL;
+}
+
+/* Whether what the frame protects has failed, and is being closed. A body stands where it
+ * was put to be called; a closing function is called from further up, where the unwound
+ * frames were. Only then is the body's slot a value. */
+static bool closes(lua_State *co, const rt_protector *p, lua_Debug *ar) {
+  if (!lua_getlocal(co, ar, p->body)) return false;
+  lua_pop(co, 1);
+  return true;
 }
 
 bool rt_protect_is_cleanup(lua_State *L, rt_call *c) {
@@ -129,16 +139,35 @@ bool rt_protect_is_cleanup(lua_State *L, rt_call *c) {
     lua_State *co = chain[count];
     lua_Debug ar;
     for (int level = 0; lua_checkstack(co, 4) && lua_getstack(co, level, &ar); level++) {
-      int body = body_index(co, e, &ar);
-      if (!body) continue;
-      // A body stands where it was put to be called; a closing function is called from
-      // further up, where the unwound frames were. Only then is the body's slot a value.
-      if (lua_getlocal(co, &ar, body)) {
-        lua_pop(co, 1);
-        return true;
-      }
+      const rt_protector *p = protector(co, e, &ar);
+      if (!p) continue;
+      if (closes(co, p, &ar)) return true;
       if (co == c->task.co && rt_trace_runs_call(co, &ar)) return false;
     }
   }
   return false;
+}
+
+/* Whether pcall on L lets pass what unwinds it: L is being closed, or the call was told to
+ * end, and not in cleanup that has resumed L. */
+static bool pcall_passes(lua_State *L, rt_call *c) {
+  if (rt_coroutine_closing(L)) return true;
+  if (!c->delivered) return false;
+  lua_State *chain[RT_COROUTINES_DEEP];
+  int at = rt_coroutine_chain(rt_task_base(&c->run->engine->scheduler, &c->task), chain);
+  while (at && chain[at - 1] != L) at--;
+  return at < 2 || !rt_protect_is_cleanup(chain[at - 2], c);
+}
+
+bool rt_protect_is_leaving(lua_State *L, rt_call *c) {
+  bool passes = pcall_passes(L, c), leaving = false;
+  lua_Debug ar;
+  for (int level = 0; lua_checkstack(L, 4) && lua_getstack(L, level, &ar); level++) {
+    const rt_protector *p = protector(L, c->run->engine, &ar);
+    if (!p) continue;
+    leaving = leaving || closes(L, p, &ar);
+    if (p->catches == RT_CATCHES_ALL || (p->catches == RT_CATCHES_USUAL && !passes))
+      leaving = false;
+  }
+  return leaving;
 }

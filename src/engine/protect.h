@@ -10,7 +10,7 @@
 
 #include <lua.h>
 
-#include "call.h"
+#include "engine.h"
 
 /* Lua's pcall and xpcall; each wants the engine as its first upvalue. */
 int rt_protect_pcall(lua_State *L);
@@ -27,10 +27,14 @@ bool rt_protect_passes(lua_State *L, rt_engine *e, lua_KContext since);
 void rt_protect_tell(rt_call *c);
 
 /* Makes known that 'f' calls what stands at index 'body' of its stack protected. */
-void rt_protect_register(rt_engine *e, lua_CFunction f, int body);
+void rt_protect_register(rt_engine *e, lua_CFunction f, int body, rt_catches catches);
 
 /* Whether the code on L is cleanup of 'c', the running call: a function called to close a
  * variable while an error unwinds the call. */
 bool rt_protect_is_cleanup(lua_State *L, rt_call *c);
+
+/* Whether it is that of an error that will leave the coroutine L, in which 'c' runs what is
+ * not its own: nothing on L catches it. */
+bool rt_protect_is_leaving(lua_State *L, rt_call *c);
 
 #endif

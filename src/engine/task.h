@@ -192,7 +192,8 @@ void rt_scheduler_move_hook(rt_scheduler *s);
 enum {
   RT_COROUTINE_MARK = 1,
   RT_COROUTINE_CLOSING = 2,  /* it is being closed: the error nil unwinds it */
-  RT_COROUTINE_BITS = 3,
+  RT_COROUTINE_FAILED = 4,   /* an error was raised in it that nothing in it seemed to catch */
+  RT_COROUTINE_BITS = 7,
 };
 
 static inline rt_scheduler *rt_scheduler_of(lua_State *L) {
@@ -216,6 +217,15 @@ static inline void rt_coroutine_set_closing(lua_State *co, bool closing) {
 
 static inline bool rt_coroutine_closing(lua_State *co) {
   return *(uintptr_t *)lua_getextraspace(co) & RT_COROUTINE_CLOSING;
+}
+
+static inline void rt_coroutine_set_failed(lua_State *co) {
+  *(uintptr_t *)lua_getextraspace(co) |= RT_COROUTINE_FAILED;
+}
+
+/* Whether it may be on its way out: an error unwinds it, or it is being closed. */
+static inline bool rt_coroutine_suspect(lua_State *co) {
+  return *(uintptr_t *)lua_getextraspace(co) & (RT_COROUTINE_FAILED | RT_COROUTINE_CLOSING);
 }
 
 static inline bool rt_coroutine_marked(lua_State *co) {

@@ -61,9 +61,9 @@ void rt_lib_open_protect(lua_State *L, rt_engine *e) {
   lua_setfield(L, -2, "coroutine");
   push_raw(L, coroutines);
   lua_setfield(L, -2, "raw");
-  rt_protect_register(e, rt_protect_pcall, 2);
-  rt_protect_register(e, rt_protect_xpcall, 4);
-  rt_protect_register(e, rt_coroutine_body, 2);
-  rt_protect_register(e, original(L, "pcall"), 2);
-  rt_protect_register(e, original(L, "xpcall"), 4);
+  rt_protect_register(e, rt_protect_pcall, 2, RT_CATCHES_USUAL);
+  rt_protect_register(e, rt_protect_xpcall, 4, RT_CATCHES_USUAL);
+  rt_protect_register(e, rt_coroutine_body, 2, RT_CATCHES_NONE);
+  rt_protect_register(e, original(L, "pcall"), 2, RT_CATCHES_ALL);
+  rt_protect_register(e, original(L, "xpcall"), 4, RT_CATCHES_ALL);
 }

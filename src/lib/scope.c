@@ -84,5 +84,5 @@ static int scope(lua_State *L) {
 void rt_lib_open_scope(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {{"scope", scope}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
-  rt_protect_register(e, scope, BODY);
+  rt_protect_register(e, scope, BODY, RT_CATCHES_NONE);
 }
