@@ -23,9 +23,10 @@
  *   print(rt.call(sums.add, 1, 2))
  *
  * WHO OWNS WHAT. Everything read from a call or made for one (texts, values) belongs to the
- * call and lives as long as it: until the function returns, for a later node until
- * rt_finish, rt_fail or rt_drop. What is given to a function here is copied before that
- * returns, but for rt_return_owned. Nothing needs to be freed.
+ * call and lives as long as it: until the function returns; for a later node until rt_finish,
+ * rt_fail or rt_drop; for one that asks another, until it has ended. What is given to a
+ * function here is copied before that returns, but for rt_return_owned and the arguments of
+ * rt_ask, which are values of the call. Nothing needs to be freed.
  *
  * Programs embed the engine by the same header: see "embedding" at its end.
  *
@@ -213,6 +214,49 @@ RT_EXPORT void rt_finish(rt_call *later);
 /* There will be no answer: the call fails with "dropped". */
 RT_EXPORT void rt_drop(rt_call *later);
 
+/* ---- calling other nodes ----
+ *
+ * A function that runs on the loop cannot wait in its middle: it asks, returns, and is told.
+ *
+ *   static int answered(rt_call *c, const rt_problem *problem, void *data) {
+ *     if (problem) return -1;                            // the error goes on as it is
+ *     return rt_return_value(c, rt_answer(c, 1));
+ *   }
+ *
+ *   static int shout(rt_call *c) {
+ *     rt_value *args = rt_new_list(c);
+ *     rt_list_add(args, rt_arg_value(c, 1));
+ *     return rt_ask(c, "upper_case", args, answered, NULL);
+ *   }
+ */
+
+typedef struct rt_problem {
+  const char *kind;       /* as rt.kind says; NULL: an error of the user's */
+  const char *code;       /* of native nodes and the like; NULL: none */
+  const char *message;
+  const char *traceback;  /* "" if there is none */
+} rt_problem;
+
+/* Is told what the asked node has answered, on the loop's thread, and goes on with the call as
+ * its function would: returns results, fails, asks the next one, takes a handle with rt_later.
+ * 'problem' says why the node has failed, NULL if it has not; returning other than 0 without
+ * rt_fail lets that very error go on. A cancellation goes on whatever is returned. */
+typedef int rt_then(rt_call *c, const rt_problem *problem, void *data);
+
+/* Calls the node registered as 'node' below this call, with the items of the list 'args' (NULL:
+ * none) as arguments. In functions of the kinds RT_INLINE and RT_LATER, and in 'then'; one at a
+ * time. 'c' may be what rt_later has returned, from any thread: the handle is given back by
+ * that. Returns 0: 'then' will be called exactly once, with 'data'; also if the call is
+ * cancelled, or fails in another way meanwhile (then what it does has no effect). Returns -1,
+ * and 'then' will not be called: the call has failed, or has been cancelled. */
+RT_EXPORT int rt_ask(rt_call *c, const char *node, const rt_value *args, rt_then *then,
+                     void *data);
+
+/* What the node asked last has returned, counted from 1; NULL past the last one. They are the
+ * call's. */
+RT_EXPORT int rt_answer_count(const rt_call *c);
+RT_EXPORT const rt_value *rt_answer(const rt_call *c, int n);
+
 /* ---- embedding ----
  *
  *   rt_engine *e = rt_open(NULL, &why);
@@ -267,13 +311,6 @@ RT_EXPORT int rt_perform(rt_call *prepared);
 /* What it has returned, counted from 1; NULL past the last one. */
 RT_EXPORT int rt_result_count(const rt_call *performed);
 RT_EXPORT const rt_value *rt_result(const rt_call *performed, int n);
-
-typedef struct rt_problem {
-  const char *kind;       /* as rt.kind says; NULL: an error of the user's */
-  const char *code;       /* of native nodes and the like; NULL: none */
-  const char *message;
-  const char *traceback;  /* "" if there is none */
-} rt_problem;
 
 /* Why it has failed; NULL if it has not. */
 RT_EXPORT const rt_problem *rt_problem_of(const rt_call *performed);

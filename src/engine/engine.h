@@ -61,6 +61,10 @@ struct rt_engine {
   rt_runaway *runaway;      /* watches that; NULL: nobody does */
   struct rt_pool *pool;     /* runs native nodes; NULL until the first */
   struct rt_loaded *loaded; /* plugins, newest first */
+  struct rt_native_call *native_live;   /* native calls that have outlived their C frame */
+  struct rt_native_call *native_spare;  /* native calls to use again */
+  uint32_t native_spares;
+  struct rt_native_call *native_tried;  /* what rt_native_resume goes on with */
   int workers;              /* most threads of the pool; 0: as many as cores */
   rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
 };

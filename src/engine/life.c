@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "life.h"
 #include "memory.h"
+#include "native.h"
 #include "protect.h"
 
 static int interrupted(lua_State *L, rt_task *task) {
@@ -158,6 +159,25 @@ static int nested_over(lua_State *L, int status, lua_KContext context) {
   return end_nested(L, c);
 }
 
+static int nested(lua_State *L, int status) { return nested_over(L, status, 0); }
+
+/* An inline native node cannot raise, and needs no body: it is run where its arguments are. */
+static int nest_native(lua_State *L, rt_call *c) {
+  int count = lua_gettop(L) - 1;
+  rt_call_record_begin(L, c, 2, count, true);
+  int results = rt_native_try(L, c->run->engine, c->node->inlined);
+  if (results >= 0) {
+    for (int i = 2; count && i < 2 + results; i++) lua_copy(L, count + i, i);
+    lua_settop(L, 1 + results);
+    return nested(L, LUA_OK);
+  }
+  lua_pushcfunction(L, rt_call_on_error);
+  lua_insert(L, 1);
+  lua_pushcfunction(L, rt_native_resume);
+  lua_replace(L, 2);
+  return nested(L, lua_pcallk(L, count, LUA_MULTRET, 1, 0, nested_over));
+}
+
 int rt_call_nest(lua_State *L, rt_call *c, const rt_wait_kind *kind) {
   rt_call *parent = c->parent;
   c->instant = true;
@@ -170,6 +190,9 @@ int rt_call_nest(lua_State *L, rt_call *c, const rt_wait_kind *kind) {
   parent->task.wait.other.co = L;
   c->run->engine->scheduler.current = &c->task;
 
+  const rt_node *node = c->node;
+  if (node->inlined && !c->cancelled && !node->param_count && !(node->timeout > 0))
+    return nest_native(L, c);
   lua_pushcfunction(L, rt_call_on_error);
   lua_insert(L, 1);
   rt_node_push_body(L, 2);

@@ -8,14 +8,17 @@
 #include "engine.h"
 #include "pool.h"
 
+enum { SPARE = 256 };  // calls kept for the next ones
+
 /* ---- one call ---- */
 
 void rt_native_init(rt_native_call *n, const rt_native_entry *entry) {
   n->entry = *entry;
   n->L = NULL;
+  n->base = 0;
   n->pool = NULL;
   n->task = NULL;
-  n->box = NULL;
+  n->live_link = NULL;
   n->queued = n->later = n->failed = false;
   n->kind = NULL;
   n->code = n->message = NULL;
@@ -24,22 +27,53 @@ void rt_native_init(rt_native_call *n, const rt_native_entry *entry) {
   n->results = n->own;
   n->result_room = RT_RESULTS;
   n->owned = NULL;
+  n->asked = (rt_asked){0};
   n->arena = (rt_arena){.at = n->room, .left = sizeof n->room};
   atomic_init(&n->refs, 1);
   atomic_init(&n->cancelled, false);
 }
 
 void rt_native_clear(rt_native_call *n) {
+  rt_native_ask_no_more(n);
   for (rt_owned *o = n->owned; o; o = o->next) o->release(o->text);
   n->owned = NULL;
   rt_arena_free(&n->arena);
 }
 
-void rt_native_unref(rt_native_call *n) {
-  if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return;
+static bool drop(rt_native_call *n) {
+  if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return false;
   rt_native_clear(n);
   rt_pool_unref(n->pool);
-  free(n);
+  return true;
+}
+
+void rt_native_unref(rt_native_call *n) {
+  if (drop(n)) free(n);
+}
+
+void rt_native_recycle(rt_native_call *n) {
+  rt_engine *e = n->entry.home->engine;
+  if (!drop(n)) return;
+  if (e->native_spares >= SPARE) {
+    free(n);
+    return;
+  }
+  n->next = e->native_spare;
+  e->native_spare = n;
+  e->native_spares++;
+}
+
+/* NULL when out of memory. */
+static rt_native_call *take_call(rt_engine *e, const rt_native_entry *entry) {
+  rt_native_call *n = e->native_spare;
+  if (n) {
+    e->native_spare = n->next;
+    e->native_spares--;
+  } else {
+    n = malloc(sizeof *n);
+  }
+  if (n) rt_native_init(n, entry);
+  return n;
 }
 
 static void fail_with(rt_native_call *n, const char *kind, const char *code, const char *format,
@@ -94,8 +128,8 @@ static int push_error(lua_State *L) {
   return 1;
 }
 
-/* Leaves the results on L's stack and returns their number, or raises; clears what 'n' holds
- * by 'clear' before that. */
+/* Leaves the results on L's stack and returns their number, or raises; 'n' is done with by
+ * 'clear' before that. */
 static int finish(lua_State *L, rt_native_call *n, void (*clear)(rt_native_call *)) {
   bool failed = n->failed;
   int before = lua_gettop(L);
@@ -107,129 +141,178 @@ static int finish(lua_State *L, rt_native_call *n, void (*clear)(rt_native_call 
   return lua_gettop(L) - before;
 }
 
-/* ---- inline ---- */
+/* ---- what outlives the C frame ---- */
 
-static int run_inline(lua_State *L, const rt_native_entry *entry) {
-  rt_native_call n;
-  rt_native_init(&n, entry);
-  n.L = L;
-  n.arg_count = lua_gettop(L);
-  luaL_checkstack(L, LUA_MINSTACK + RT_RESULTS, NULL);
-  rt_native_judge(&n, entry->native->run(&n));
-  // What allocates nothing outside Lua may raise as it likes.
-  if (n.failed || n.owned || n.arena.chunks || n.result_count > RT_RESULTS)
-    return finish(L, &n, rt_native_clear);
-  for (int i = 0; i < n.result_count; i++) rt_tree_push(L, &n.results[i]);
-  return n.result_count;
+static void keep(rt_engine *e, rt_native_call *n) {
+  if (n->live_link) return;
+  n->live_next = e->native_live;
+  n->live_link = &e->native_live;
+  if (n->live_next) n->live_next->live_link = &n->live_next;
+  e->native_live = n;
 }
 
-/* ---- offload and later ---- */
-
-static const char box_class = 'b';  // the metatable's place in the registry
-
-/* Takes the waiter's reference. */
-static void let_go(rt_native_call *n) {
-  n->box->call = NULL;
-  n->box = NULL;
-  rt_native_unref(n);
+static void unlink_live(rt_native_call *n) {
+  if (!n->live_link) return;
+  *n->live_link = n->live_next;
+  if (n->live_next) n->live_next->live_link = n->live_link;
+  n->live_link = NULL;
 }
 
-static int box_gc(lua_State *L) {
-  const rt_native_box *box = lua_touserdata(L, 1);
-  if (box->call) let_go(box->call);
-  return 0;
+void rt_native_let_go(rt_native_call *n) {
+  unlink_live(n);
+  rt_native_recycle(n);
 }
 
 static int answered(lua_State *L, rt_task *task) {
-  return finish(L, ((rt_native_box *)task->wait.other.on)->call, let_go);
+  rt_native_call *n = task->wait.other.on;
+  n->later = false;
+  return rt_native_go_on(L, n, 0);
 }
 
-static void abandon(rt_scheduler *s, rt_task *task) {
-  rt_native_call *n = ((rt_native_box *)task->wait.other.on)->call;
-  (void)s;
+static void leave(rt_native_call *n) {
   n->task = NULL;
   atomic_store_explicit(&n->cancelled, true, memory_order_relaxed);
   rt_pool_abandon(n->pool, n);
-  let_go(n);
+}
+
+enum { ABANDONED = 1 };  // then what was waited for may be gone, and only the node is known
+
+static void abandon(rt_scheduler *s, rt_task *task) {
+  rt_native_call *n = task->wait.other.on;
+  (void)s;
+  task->wait.other.on = (void *)n->entry.native;
+  task->wait.other.status = ABANDONED;
+  leave(n);
+  rt_native_let_go(n);
 }
 
 static void describe(const rt_task *task, rt_buf *out) {
-  const rt_native_box *box = task->wait.other.on;
-  rt_buf_printf(out, "native node %s", box->name);
+  const rt_native_call *n = task->wait.other.on;
+  const rt_native *native =
+      task->wait.other.status == ABANDONED ? task->wait.other.on : n->entry.native;
+  rt_buf_printf(out, "native node %s", native->name);
 }
 
 static const rt_wait_kind native_wait = {
     .name = "a native node", .outside = true, .unlink = abandon, .finish = answered,
     .describe = describe};
 
-/* A call that outlives this C frame, in a box on top of the stack. Raises. */
-static rt_native_call *new_call(lua_State *L, rt_engine *e, const rt_native_entry *entry) {
-  const char *why;
-  rt_native_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = (rt_native_box){.name = entry->native->name};
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &box_class) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, box_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &box_class);
-  }
-  lua_setmetatable(L, -2);
-  rt_pool *pool = rt_pool_of(e, &why);
-  if (!pool)
-    rt_error_raise(L, "native", "%s: cannot open the worker pool: %s", entry->native->name, why);
-  rt_native_call *n = malloc(sizeof *n);
-  if (!n) luaL_error(L, "not enough memory");
-  rt_native_init(n, entry);
-  n->pool = pool;
-  rt_pool_ref(pool);
-  n->box = box;
-  box->call = n;
-  return n;
+static int wait(lua_State *L, rt_native_call *n) {
+  rt_call *c = rt_call_current(n->entry.home->engine);
+  n->task = &c->task;
+  c->task.wait.other.on = n;
+  c->task.wait.other.status = 0;
+  c->task.wait.other.co = L;
+  rt_pool_expect(n->pool, 1);
+  return rt_task_wait(L, &c->task, &native_wait);
 }
 
-/* Copies the 'count' arguments that stand from 1 on. Raises, with 'n' in its box. */
+void rt_native_desert(rt_native_call *n) {
+  rt_pool_expect(n->pool, 1);
+  leave(n);
+}
+
+int rt_native_go_on(lua_State *L, rt_native_call *n, int returned) {
+  if (n->later) return wait(L, n);
+  rt_native_judge(n, returned);
+  if (n->asked.then && !n->failed) return rt_native_ask(L, n);
+  return finish(L, n, rt_native_let_go);
+}
+
+/* Copies the 'count' arguments that stand from 1 on. */
 static void copy_args(lua_State *L, rt_native_call *n, int count) {
   rt_misfit m;
-  const char *name = n->entry.native->name;
   n->args = rt_arena_take(&n->arena, ((size_t)count + 1) * sizeof *n->args);
-  if (!n->args) luaL_error(L, "not enough memory");
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; n->args && i < count; i++) {
     n->args[i] = rt_tree_read(L, i + 1, &n->arena, &m);
     if (n->args[i]) continue;
-    if (!m.what) luaL_error(L, "not enough memory");
-    rt_error_raise(L, "usage", "%s: argument %d%s%s: %s cannot be given to a native node", name,
-                   i + 1, *m.where ? ", at " : "", m.where, m.what);
+    if (m.what)
+      rt_native_fail(n, "usage", NULL, "%s: argument %d%s%s: %s cannot be given to a native node",
+                     n->entry.native->name, i + 1, *m.where ? ", at " : "", m.where, m.what);
+    return;
   }
   n->arg_count = count;
 }
 
 static int run_elsewhere(lua_State *L, rt_engine *e, const rt_native_entry *entry) {
-  rt_call *c = rt_call_check(L, e, entry->native->name);
-  int count = lua_gettop(L);
+  const char *why;
+  rt_call_check(L, e, entry->native->name);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  rt_native_call *n = new_call(L, e, entry);
-  copy_args(L, n, count);
-  if (entry->native->kind == RT_OFFLOAD) {
-    atomic_store_explicit(&n->refs, 2, memory_order_relaxed);
-    if (!rt_pool_submit(n->pool, n)) {
-      atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
-      rt_error_raise(L, "native", "%s: no worker thread can be started", entry->native->name);
-    }
-  } else {
-    int returned = entry->native->run(n);
-    if (!n->later) {
-      rt_native_judge(n, returned);
-      return finish(L, n, let_go);
-    }
-  }
-  n->task = &c->task;
-  c->task.wait.other.on = n->box;
-  c->task.wait.other.co = L;
-  rt_pool_expect(n->pool, 1);
-  return rt_task_wait(L, &c->task, &native_wait);
+  rt_pool *pool = rt_pool_of(e, &why);
+  if (!pool)
+    rt_error_raise(L, "native", "%s: cannot open the worker pool: %s", entry->native->name, why);
+  rt_native_call *n = take_call(e, entry);
+  if (!n) luaL_error(L, "not enough memory");
+  n->pool = pool;
+  rt_pool_ref(pool);
+  keep(e, n);
+  copy_args(L, n, lua_gettop(L));
+  if (n->failed || n->arena.problem) return rt_native_go_on(L, n, 0);
+  if (entry->native->kind == RT_LATER) return rt_native_go_on(L, n, entry->native->run(n));
+  atomic_store_explicit(&n->refs, 2, memory_order_relaxed);
+  if (rt_pool_submit(n->pool, n)) return wait(L, n);
+  atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
+  rt_native_fail(n, "native", NULL, "%s: no worker thread can be started", entry->native->name);
+  return rt_native_go_on(L, n, 0);
 }
+
+/* ---- inline ---- */
+
+/* Whether the results can be pushed by what does not raise. */
+static bool is_plain(const rt_native_call *n) {
+  if (n->failed || n->arena.problem || n->asked.then || n->result_count > RT_RESULTS) return false;
+  for (int i = 0; i < n->result_count; i++)
+    if (n->results[i].type >= RT_TEXT) return false;
+  return true;
+}
+
+static int push_plain(lua_State *L, rt_native_call *n) {
+  int count = n->result_count;
+  for (int i = 0; i < count; i++) rt_tree_push(L, &n->results[i]);
+  rt_native_recycle(n);
+  return count;
+}
+
+int rt_native_try(lua_State *L, rt_engine *e, const rt_native_entry *entry) {
+  int top = lua_gettop(L);
+  rt_native_call *n = lua_checkstack(L, LUA_MINSTACK) ? take_call(e, entry) : NULL;
+  e->native_tried = n;
+  if (!n) return -1;
+  n->L = L;
+  n->base = 1;
+  n->arg_count = top - 1;
+  rt_native_judge(n, entry->native->run(n));
+  return is_plain(n) ? push_plain(L, n) : -1;
+}
+
+/* Goes on with an inline call whose function has returned. */
+static int run_on(lua_State *L, rt_native_call *n) {
+  n->L = L;
+  n->base = 0;
+  if (n->failed || !n->asked.then) return finish(L, n, rt_native_recycle);
+  keep(n->entry.home->engine, n);
+  return rt_native_go_on(L, n, 0);
+}
+
+int rt_native_resume(lua_State *L) {
+  rt_engine *e = rt_engine_of(L);
+  rt_native_call *n = e->native_tried;
+  if (!n) luaL_error(L, "not enough memory");
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  return run_on(L, n);
+}
+
+static int run_inline(lua_State *L, rt_engine *e, const rt_native_entry *entry) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  rt_native_call *n = take_call(e, entry);
+  if (!n) luaL_error(L, "not enough memory");
+  n->L = L;
+  n->arg_count = lua_gettop(L);
+  rt_native_judge(n, entry->native->run(n));
+  return is_plain(n) ? push_plain(L, n) : run_on(L, n);
+}
+
+/* ---- what a function says ---- */
 
 rt_native_call *rt_later(rt_native_call *n) {
   if (n->later) return n;
@@ -270,18 +353,29 @@ int rt_fail(rt_native_call *n, const char *code, const char *format, ...) {
 int rt_native_main(lua_State *L) {
   rt_engine *e = lua_touserdata(L, lua_upvalueindex(1));
   const rt_native_entry *entry = lua_touserdata(L, lua_upvalueindex(2));
-  if (entry->native->kind == RT_INLINE) return run_inline(L, entry);
+  if (entry->native->kind == RT_INLINE) return run_inline(L, e, entry);
   return run_elsewhere(L, e, entry);
 }
 
-void rt_native_push(lua_State *L, rt_loaded *home, const rt_native *native) {
+const rt_native_entry *rt_native_push(lua_State *L, rt_loaded *home, const rt_native *native) {
   lua_pushlightuserdata(L, home->engine);
   rt_native_entry *entry = lua_newuserdatauv(L, sizeof *entry, 0);
   *entry = (rt_native_entry){native, home};
   lua_pushcclosure(L, rt_native_main, 2);
+  return entry;
 }
 
 void rt_native_unload(rt_engine *e, bool clean) {
+  while (e->native_live) {  // of coroutines that were lost
+    rt_native_call *n = e->native_live;
+    unlink_live(n);
+    rt_native_unref(n);
+  }
+  while (e->native_spare) {
+    rt_native_call *n = e->native_spare;
+    e->native_spare = n->next;
+    free(n);
+  }
   while (e->loaded) {
     rt_loaded *home = e->loaded;
     e->loaded = home->next;

@@ -5,6 +5,9 @@
  * copies, since they go on in other threads or later, and their call waits: for a worker of
  * the pool, or for the handle that rt_later has given. Whoever is ready first, the answer or
  * the cancellation, lets go of its half of the rt_native_call; the last one frees it.
+ *
+ * What outlives its C frame stands in a list of the engine's, so that nothing is lost when the
+ * coroutine of the one who waits is.
  */
 #ifndef RT_NATIVE_H
 #define RT_NATIVE_H
@@ -42,12 +45,26 @@ typedef struct rt_owned {
 
 enum { RT_RESULTS = 4 };    /* results without a further allocation */
 
+/* What a call has asked another node for: see ask.c. */
+typedef struct rt_asked {
+  rt_then *then;            /* to be told the answer; NULL: nothing is asked */
+  void *data;
+  const char *node;
+  const rt_value *args;     /* a list; NULL: none */
+  const rt_value **answers; /* of the last one */
+  int answer_count;
+  int floor;                /* the height of the stack below the asking */
+  lua_KContext since;       /* of rt_protect_enter */
+  bool told;                /* of its end: nothing can be asked any more */
+} rt_asked;
+
 struct rt_native_call {
   rt_native_entry entry;
-  lua_State *L;             /* inline: where the arguments stand, from 1; else NULL */
+  lua_State *L;             /* inline: where the arguments stand; else NULL */
+  int base;                 /* ... behind this index */
   rt_pool *pool;            /* else: a reference */
   rt_task *task;            /* who waits; NULL: nobody any more. The loop's */
-  struct rt_native_box *box;  /* the waiter's reference to this; likewise */
+  rt_native_call *live_next, **live_link;  /* in the engine's list; NULL: it is not. Likewise */
   rt_native_call *next, *previous;  /* in the pool's queues; under its lock */
   int64_t began;            /* when a worker took it */
   atomic_uint refs;
@@ -62,30 +79,56 @@ struct rt_native_call {
   rt_value *results;        /* 'own', or in the arena */
   int result_room;
   rt_owned *owned;
+  rt_asked asked;
   rt_arena arena;
   rt_value own[RT_RESULTS];
   char room[128];           /* the arena's first bytes */
 };
 
-/* A userdata on the stack of the one who waits. */
-typedef struct rt_native_box {
-  rt_native_call *call;     /* NULL once it is let go */
-  const char *name;         /* of the node */
-} rt_native_box;
-
 /* The body of every native node: upvalues are the engine, and a userdata holding the
  * rt_native_entry. */
 int rt_native_main(lua_State *L);
 
-/* Pushes that closure. Raises when out of memory. */
-void rt_native_push(lua_State *L, rt_loaded *home, const rt_native *native);
+/* Pushes that closure; returns the entry, which lives as long. Raises when out of memory. */
+const rt_native_entry *rt_native_push(lua_State *L, rt_loaded *home, const rt_native *native);
 
 /* Begins and ends a native call; the memory is the caller's. */
 void rt_native_init(rt_native_call *n, const rt_native_entry *entry);
 void rt_native_clear(rt_native_call *n);
 
-/* Drops one of the references of a call that was malloc'd. */
+/* Drops one of the references, on any thread. */
 void rt_native_unref(rt_native_call *n);
+
+/* The same on the loop's, which keeps some for the next ones. */
+void rt_native_recycle(rt_native_call *n);
+
+/* Runs an inline node whose arguments stand on L's stack from index 2 on, without anything
+ * around it that catches errors. Leaves its results on top and returns their number; or -1,
+ * when there is more to do than that: rt_native_resume is then to be called with the same
+ * arguments. Does not raise. */
+int rt_native_try(lua_State *L, rt_engine *e, const rt_native_entry *entry);
+int rt_native_resume(lua_State *L);
+
+/* Drops the reference of the one who waits. */
+void rt_native_let_go(rt_native_call *n);
+
+/* The call ends while a handle of it is out. */
+void rt_native_desert(rt_native_call *n);
+
+/* Goes on with a call whose function has returned: asks what it wants to ask, waits for its handle, or ends
+ * it. In a lua_CFunction: 'return rt_native_go_on(...)'. */
+int rt_native_go_on(lua_State *L, rt_native_call *n, int returned);
+
+/* ---- asking other nodes: ask.c ---- */
+
+/* Calls what n has asked for, then goes on with it. */
+int rt_native_ask(lua_State *L, rt_native_call *n);
+
+/* Whoever has asked in vain is told so. */
+void rt_native_ask_no_more(rt_native_call *n);
+
+/* The C function that calls what was asked for: no business of tracebacks. */
+int rt_native_call_asked(lua_State *L);
 
 /* Says why it fails, unless it has failed already. */
 void rt_native_fail(rt_native_call *n, const char *kind, const char *code, const char *format,

@@ -40,12 +40,12 @@ static void misfit(rt_native_call *n, int i, const char *expected, const char *g
 
 static const char *given(rt_native_call *n, int i) {
   if (i < 1 || i > n->arg_count) return "nothing";
-  return n->L ? luaL_typename(n->L, i) : type_names[n->args[i - 1]->type];
+  return n->L ? luaL_typename(n->L, n->base + i) : type_names[n->args[i - 1]->type];
 }
 
 static bool is_absent(const rt_native_call *n, int i) {
   if (i < 1 || i > n->arg_count) return true;
-  return n->L ? lua_isnil(n->L, i) : n->args[i - 1]->type == RT_NIL;
+  return n->L ? lua_isnil(n->L, n->base + i) : n->args[i - 1]->type == RT_NIL;
 }
 
 /* The copy of argument 'i', which exists; NULL if it cannot be copied, or memory is short. */
@@ -57,7 +57,7 @@ static const rt_value *copy_of(rt_native_call *n, int i, rt_misfit *m) {
     if (!n->args) return NULL;
     memset(n->args, 0, size);
   }
-  if (!n->args[i - 1]) n->args[i - 1] = rt_tree_read(n->L, i, &n->arena, m);
+  if (!n->args[i - 1]) n->args[i - 1] = rt_tree_read(n->L, n->base + i, &n->arena, m);
   return n->args[i - 1];
 }
 
@@ -67,9 +67,9 @@ int rt_arg_type(rt_native_call *n, int i) {
   rt_misfit m;
   if (is_absent(n, i)) return RT_NIL;
   if (n->L) {
-    switch (lua_type(n->L, i)) {
+    switch (lua_type(n->L, n->base + i)) {
       case LUA_TBOOLEAN: return RT_BOOLEAN;
-      case LUA_TNUMBER: return lua_isinteger(n->L, i) ? RT_INTEGER : RT_FLOAT;
+      case LUA_TNUMBER: return lua_isinteger(n->L, n->base + i) ? RT_INTEGER : RT_FLOAT;
       case LUA_TSTRING: return RT_TEXT;
       case LUA_TTABLE: break;
       default: return -1;
@@ -92,7 +92,7 @@ const rt_value *rt_arg_value(rt_native_call *n, int i) {
 
 int rt_arg_boolean(rt_native_call *n, int i) {
   if (!is_absent(n, i)) {
-    if (n->L && lua_isboolean(n->L, i)) return lua_toboolean(n->L, i);
+    if (n->L && lua_isboolean(n->L, n->base + i)) return lua_toboolean(n->L, n->base + i);
     if (!n->L && n->args[i - 1]->type == RT_BOOLEAN) return n->args[i - 1]->boolean;
   }
   misfit(n, i, "boolean", given(n, i));
@@ -105,8 +105,8 @@ int64_t rt_arg_int(rt_native_call *n, int i) {
   bool number = false;
   if (!is_absent(n, i)) {
     if (n->L) {
-      number = lua_type(n->L, i) == LUA_TNUMBER;
-      if (number) integer = lua_tointegerx(n->L, i, &is);
+      number = lua_type(n->L, n->base + i) == LUA_TNUMBER;
+      if (number) integer = lua_tointegerx(n->L, n->base + i, &is);
     } else {
       const rt_value *v = n->args[i - 1];
       number = v->type == RT_INTEGER || v->type == RT_FLOAT;
@@ -120,7 +120,7 @@ int64_t rt_arg_int(rt_native_call *n, int i) {
 
 double rt_arg_number(rt_native_call *n, int i) {
   if (!is_absent(n, i)) {
-    if (n->L && lua_type(n->L, i) == LUA_TNUMBER) return lua_tonumber(n->L, i);
+    if (n->L && lua_type(n->L, n->base + i) == LUA_TNUMBER) return lua_tonumber(n->L, n->base + i);
     if (!n->L && (n->args[i - 1]->type == RT_INTEGER || n->args[i - 1]->type == RT_FLOAT))
       return rt_value_number(n->args[i - 1]);
   }
@@ -130,7 +130,7 @@ double rt_arg_number(rt_native_call *n, int i) {
 
 const char *rt_arg_text(rt_native_call *n, int i, size_t *size) {
   if (!is_absent(n, i)) {
-    if (n->L && lua_type(n->L, i) == LUA_TSTRING) return lua_tolstring(n->L, i, size);
+    if (n->L && lua_type(n->L, n->base + i) == LUA_TSTRING) return lua_tolstring(n->L, n->base + i, size);
     if (!n->L && n->args[i - 1]->type == RT_TEXT) return rt_value_text(n->args[i - 1], size);
   }
   misfit(n, i, "string", given(n, i));

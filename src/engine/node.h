@@ -31,6 +31,7 @@ typedef struct rt_node {
   uint32_t param_count;
   rt_param *params;
   double timeout;       /* seconds a call of it may take; 0: any time */
+  const struct rt_native_entry *inlined;  /* an inline native node, run without Lua; or NULL */
   size_t name_size;
   char name[];          /* ended by a zero byte */
 } rt_node;

@@ -93,7 +93,7 @@ static void answers_came(uv_async_t *async) {
       rt_pool_expect(p, -1);
       rt_task_wake(s, task);
     }
-    rt_native_unref(n);
+    rt_native_recycle(n);
     n = next;
   }
 }
@@ -190,7 +190,7 @@ void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
     p->abandoned++;
   }
   uv_mutex_unlock(&p->lock);
-  if (drop) rt_native_unref(n);
+  if (drop) rt_native_recycle(n);
 }
 
 /* ---- opening, closing, looking ---- */

@@ -8,6 +8,7 @@
 #include "coroutine.h"
 #include "engine.h"
 #include "life.h"
+#include "native.h"
 #include "trace.h"
 
 enum {
@@ -28,7 +29,7 @@ static bool is_ours(lua_State *L, const rt_engine *e, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   if (!f) return false;
   if (f == rt_call_on_error || f == rt_call_make_failure || f == rt_call_class.main ||
-      f == rt_coroutine_body)
+      f == rt_coroutine_body || f == rt_native_call_asked || f == rt_native_resume)
     return true;
   bool ours = false;
   if (lua_getupvalue(L, -1, 1)) {

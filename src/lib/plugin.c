@@ -19,7 +19,8 @@ int rt_lib_make_nodes(lua_State *L) {
   for (const rt_native *native = home->plugin->nodes; native->name; native++) {
     rt_node *node = rt_lib_push_node(L, native->name, strlen(native->name));
     node->kind = RT_KIND_NATIVE;
-    rt_native_push(L, home, native);
+    const rt_native_entry *entry = rt_native_push(L, home, native);
+    if (native->kind == RT_INLINE) node->inlined = entry;
     lua_setiuservalue(L, -2, 1);
     if (native->about) {
       lua_pushstring(L, native->about);
