@@ -4,7 +4,7 @@ local helper = require "spec.helper"
 local in_run = helper.in_run
 local plugins = helper.build .. "/plugins/"
 local asking = rt.load(plugins .. "asking.so")
-local odd = rt.load(plugins .. "odd.so")
+rt.load(plugins .. "odd.so")
 
 --- On the loop, by a handle from another thread, and answered from there as well.
 local passers = { "pass", "pass_later", "pass_there", "there_and_back" }
@@ -158,9 +158,8 @@ describe("a native node that calls another", function()
       pcall(rt.call, asking.pass, "nobody")
     ]], plugins .. "asking.so" }
     assert.equal(0, status, said)
-    local seen = {}
-    for i, call in ipairs(rt.json.decode((helper.run { "show", "--json", "--journal", file })).calls)
-    do
+    local seen, output = {}, helper.run { "show", "--json", "--journal", file }
+    for i, call in ipairs(rt.json.decode(output).calls) do
       seen[i] = ("%s %s %s %s"):format(call.id, call.node, call.kind, call.status)
     end
     table.remove(seen, 1)

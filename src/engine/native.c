@@ -43,7 +43,6 @@ void rt_native_clear(rt_native_call *n) {
 static bool drop(rt_native_call *n) {
   if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return false;
   rt_native_clear(n);
-  rt_pool_unref(n->pool);
   return true;
 }
 
@@ -244,7 +243,6 @@ static int run_elsewhere(lua_State *L, rt_engine *e, const rt_native_entry *entr
   rt_native_call *n = take_call(e, entry);
   if (!n) luaL_error(L, "not enough memory");
   n->pool = pool;
-  rt_pool_ref(pool);
   keep(e, n);
   copy_args(L, n, lua_gettop(L));
   if (n->failed || n->arena.problem) return rt_native_go_on(L, n, 0);

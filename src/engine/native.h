@@ -58,31 +58,35 @@ typedef struct rt_asked {
   bool told;                /* of its end: nothing can be asked any more */
 } rt_asked;
 
+/* In the order of who needs it: a call goes from core to core and back. */
 struct rt_native_call {
-  rt_native_entry entry;
-  lua_State *L;             /* inline: where the arguments stand; else NULL */
-  int base;                 /* ... behind this index */
-  rt_pool *pool;            /* else: a reference */
   rt_task *task;            /* who waits; NULL: nobody any more. The loop's */
   rt_native_call *live_next, **live_link;  /* in the engine's list; NULL: it is not. Likewise */
+  lua_State *L;             /* inline: where the arguments stand; else NULL */
+  int base;                 /* ... behind this index */
+  int arg_count;
+  const rt_value **args;    /* copies, made when first asked for; NULL: none yet */
+
   rt_native_call *next, *previous;  /* in the pool's queues; under its lock */
+  rt_native_entry entry;
+  rt_pool *pool;            /* not inline: the one it is given to */
   int64_t began;            /* when a worker took it */
   atomic_uint refs;
   atomic_bool cancelled;
   bool queued;              /* no worker has taken it yet; under the lock */
   bool later;               /* rt_later was called */
   bool failed;
-  const char *kind;         /* of the error */
-  char *code, *message;     /* in the arena; NULL: none, and out of memory */
-  const rt_value **args;    /* copies, made when first asked for; NULL: none yet */
-  int arg_count, result_count;
+
+  int result_count, result_room;
   rt_value *results;        /* 'own', or in the arena */
-  int result_room;
-  rt_owned *owned;
-  rt_asked asked;
   rt_arena arena;
   rt_value own[RT_RESULTS];
   char room[128];           /* the arena's first bytes */
+
+  const char *kind;         /* of the error */
+  char *code, *message;     /* in the arena; NULL: none, and out of memory */
+  rt_owned *owned;
+  rt_asked asked;
 };
 
 /* The body of every native node: upvalues are the engine, and a userdata holding the

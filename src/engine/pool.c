@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "engine.h"
@@ -15,13 +16,15 @@ struct rt_pool {
   uv_cond_t work;        // for idle threads
   uv_cond_t rest;        // for the one who closes: a call has ended
   queue queued, running, answered;
-  size_t queued_count, abandoned, done;
+  atomic_size_t queued_count;  // written under the lock
+  size_t abandoned, done;
   int64_t busy;          // nanoseconds
   uv_async_t *async;     // NULL once closed
   uv_thread_t *threads;
   int most, started, running_count;
-  int idle;              // threads that sleep, but for those ...
-  int woken;             // ... that have been signalled
+  int idle;              // threads that sleep, and have not been signalled
+  int seeking;           // that are awake and have no call: they see what is queued
+  int signals;           // sent, and not received yet
   size_t handles;        // calls that are somewhere: queued, running, later
   size_t expected;       // calls that are waited for; the loop's
   atomic_uint refs;
@@ -44,12 +47,12 @@ static void take(queue *q, rt_native_call *n) {
   else q->last = n->previous;
 }
 
-void rt_pool_ref(rt_pool *p) {
+static void ref(rt_pool *p) {
   atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 }
 
-void rt_pool_unref(rt_pool *p) {
-  if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
+static void unref(rt_pool *p) {
+  if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
   uv_mutex_destroy(&p->lock);
   uv_cond_destroy(&p->work);
   uv_cond_destroy(&p->rest);
@@ -73,6 +76,7 @@ void rt_pool_answer(rt_pool *p, rt_native_call *n) {
   if (open) answer(p, n);
   uv_mutex_unlock(&p->lock);
   if (!open) rt_native_unref(n);
+  unref(p);
 }
 
 /* On the loop: wakes those who wait. */
@@ -107,28 +111,73 @@ void rt_pool_expect(rt_pool *p, int difference) {
 }
 
 void rt_pool_lend(rt_pool *p) {
+  ref(p);
   uv_mutex_lock(&p->lock);
   p->handles++;
   uv_mutex_unlock(&p->lock);
 }
 
-/* ---- threads ---- */
+/* ---- threads ----
+ *
+ * Waking a thread costs more than a small call. So one that has nothing to do looks around for
+ * a moment before it sleeps, and nobody is woken while another one is looking: whoever takes a
+ * call and leaves others in the queue wakes the next.
+ */
+
+enum { LOOKS = 100 };  // some thirty microseconds
+
+/* Under the lock: sees to it that somebody looks into the queue. */
+static void wake_one(rt_pool *p) {
+  if (p->seeking || !p->idle) return;
+  p->idle--;
+  p->seeking++;
+  p->signals++;
+  uv_cond_signal(&p->work);
+}
+
+static bool is_empty(const rt_pool *p) {
+  return atomic_load_explicit(&p->queued_count, memory_order_relaxed) == 0;
+}
+
+/* Under the lock: returns when there is something in the queue, or the pool closes. The thread
+ * is seeking. */
+static void seek(rt_pool *p) {
+  while (is_empty(p) && p->async) {
+    if (p->seeking == 1) {
+      uv_mutex_unlock(&p->lock);
+      for (int i = 0; i < LOOKS && is_empty(p); i++) sched_yield();
+      uv_mutex_lock(&p->lock);
+      if (!is_empty(p)) return;
+    }
+    p->seeking--;
+    p->idle++;
+    while (!p->signals && p->async) uv_cond_wait(&p->work, &p->lock);
+    if (p->signals) p->signals--;
+  }
+}
+
+static void enqueue(rt_pool *p, rt_native_call *n) {
+  put(&p->queued, n);
+  n->queued = true;
+  atomic_store_explicit(&p->queued_count, p->queued_count + 1, memory_order_relaxed);
+}
+
+static void dequeue(rt_pool *p, rt_native_call *n) {
+  take(&p->queued, n);
+  n->queued = false;
+  atomic_store_explicit(&p->queued_count, p->queued_count - 1, memory_order_relaxed);
+}
 
 static void work(void *data) {
   rt_pool *p = data;
   uv_mutex_lock(&p->lock);
   while (true) {
-    while (!p->queued.first && p->async) {
-      p->idle++;
-      uv_cond_wait(&p->work, &p->lock);
-      if (p->woken) p->woken--;
-      else p->idle--;
-    }
+    seek(p);
     rt_native_call *n = p->queued.first;
     if (!n) break;
-    take(&p->queued, n);
-    p->queued_count--;
-    n->queued = false;
+    dequeue(p, n);
+    p->seeking--;
+    if (!is_empty(p)) wake_one(p);
     n->began = clock_now();
     put(&p->running, n);
     p->running_count++;
@@ -139,6 +188,7 @@ static void work(void *data) {
     uv_mutex_lock(&p->lock);
     take(&p->running, n);
     p->running_count--;
+    p->seeking++;
     p->busy += clock_now() - n->began;
     p->done++;
     p->handles--;
@@ -152,27 +202,26 @@ static void work(void *data) {
     }
   }
   uv_mutex_unlock(&p->lock);
-  rt_pool_unref(p);
+  unref(p);
 }
 
 bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
   uv_mutex_lock(&p->lock);
-  if ((size_t)(p->idle + p->woken) <= p->queued_count && p->started < p->most) {
-    rt_pool_ref(p);
-    if (uv_thread_create(&p->threads[p->started], work, p) == 0) p->started++;
-    else rt_pool_unref(p);
+  if (!p->idle && (size_t)p->seeking <= p->queued_count && p->started < p->most) {
+    ref(p);
+    p->seeking++;
+    if (uv_thread_create(&p->threads[p->started], work, p) == 0) {
+      p->started++;
+    } else {
+      p->seeking--;
+      unref(p);
+    }
   }
   bool can = p->started > 0;
   if (can) {
-    put(&p->queued, n);
-    p->queued_count++;
+    enqueue(p, n);
     p->handles++;
-    n->queued = true;
-    if (p->idle) {  // not once more for a thread that is waking up
-      p->idle--;
-      p->woken++;
-      uv_cond_signal(&p->work);
-    }
+    wake_one(p);
   }
   uv_mutex_unlock(&p->lock);
   return can;
@@ -183,8 +232,7 @@ void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
   uv_mutex_lock(&p->lock);
   bool drop = n->queued;
   if (drop) {
-    take(&p->queued, n);
-    p->queued_count--;
+    dequeue(p, n);
     p->handles--;
   } else {
     p->abandoned++;
@@ -194,6 +242,17 @@ void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
 }
 
 /* ---- opening, closing, looking ---- */
+
+/* Held for some dozen instructions: whoever meets it locked waits awake. */
+static void init_lock(uv_mutex_t *lock) {
+  pthread_mutexattr_t kind;
+  pthread_mutexattr_init(&kind);
+#ifdef __GLIBC__
+  pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+  pthread_mutex_init(lock, &kind);
+  pthread_mutexattr_destroy(&kind);
+}
 
 rt_pool *rt_pool_of(rt_engine *e, const char **why) {
   if (e->pool) return e->pool;
@@ -216,7 +275,7 @@ rt_pool *rt_pool_of(rt_engine *e, const char **why) {
   p->threads = threads;
   p->most = most;
   atomic_init(&p->refs, 1);
-  uv_mutex_init(&p->lock);
+  init_lock(&p->lock);
   uv_cond_init(&p->work);
   uv_cond_init(&p->rest);
   return e->pool = p;
@@ -270,6 +329,6 @@ bool rt_pool_close(rt_engine *e, int64_t grace) {
     else uv_thread_join(&p->threads[i]);
   }
   uv_close((uv_handle_t *)async, free_async);
-  rt_pool_unref(p);
+  unref(p);
   return clean && !stuck;
 }

@@ -24,9 +24,6 @@ typedef struct rt_pool_stats {
 /* The engine's pool, opened if it was not; NULL and '*why' when that fails. */
 rt_pool *rt_pool_of(rt_engine *e, const char **why);
 
-void rt_pool_ref(rt_pool *p);
-void rt_pool_unref(rt_pool *p);
-
 /* The handle by which the loop is woken: it stays as long as the engine. */
 const void *rt_pool_handle(const rt_pool *p);
 
