@@ -193,21 +193,4 @@ describe("a native node that calls another", function()
     assert.equal("cancelled", rt.kind(rt.settle { task }[1].error))
     all_told()
   end))
-
-  it("does what is asked while others ask", in_run(function()
-    local chance, tasks = helper.generator(7), {}
-    for i = 1, 2000 do
-      local name = passers[chance(4)]
-      tasks[i] = rt.spawn(asking[name], passers[chance(4)],
-        ({ "waits", "raises", "echo_offload", "give_back" })[chance(4)], 0, i)
-      if chance(4) == 1 then tasks[chance(i)]:cancel() end
-    end
-    rt.spawn(function() for _ = 1, 200 do tasks[chance(2000)]:cancel() rt.sleep(0) end end)
-    for _, outcome in ipairs(rt.settle(tasks)) do
-      if not outcome.ok then
-        assert(outcome.error == 0 or rt.kind(outcome.error) == "cancelled" or
-          rt.kind(outcome.error) == "native", tostring(outcome.error))
-      end
-    end
-  end))
 end)

@@ -231,30 +231,6 @@ describe("a later node", function()
     task:cancel "no more"
     assert.equal("cancelled", rt.kind(rt.settle { task }[1].error))
   end))
-
-  it("is finished, failed, dropped and cancelled by eight threads in any order", in_run(function()
-    local chance = helper.generator(1)
-    for first = 1, 10000, 100 do
-      local tasks = {}
-      for i = 1, 100 do
-        tasks[i] = rt.spawn(odd.ask_crowd, first + i)
-        if chance(4) == 1 then tasks[chance(i)]:cancel() end
-      end
-      rt.spawn(function() tasks[chance(100)]:cancel() end)
-      for i, outcome in ipairs(rt.settle(tasks)) do
-        local number = first + i
-        if outcome.ok then
-          assert.is_true(number % 4 >= 2)
-          assert.equal(number, outcome.value)
-        elseif outcome.error.kind == "native" then
-          assert.equal(number % 4 == 1 and "number " .. number or
-            "ask_crowd: dropped without an answer", outcome.error.message)
-        else
-          assert.equal("cancelled", outcome.error.kind)
-        end
-      end
-    end
-  end))
 end)
 
 describe("the record of a native node", function()

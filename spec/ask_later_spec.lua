@@ -1,0 +1,35 @@
+local rt = require "railtracks"
+local helper = require "spec.helper"
+
+local in_run = helper.in_run
+local plugins = helper.build .. "/plugins/"
+local asking = rt.load(plugins .. "asking.so")
+rt.load(plugins .. "odd.so")
+
+local passers = { "pass", "pass_later", "pass_there", "there_and_back" }
+
+rt.function_node("give_back", function(...) return ... end)
+rt.function_node("waits", function(seconds, ...)
+  rt.sleep(seconds)
+  return ...
+end)
+rt.function_node("raises", function(value) error(value, 0) end)
+
+describe("native nodes that call others from their own threads", function()
+  it("are told each answer, whoever is cancelled meanwhile", in_run(function()
+    local chance, tasks = helper.generator(7), {}
+    for i = 1, 2000 do
+      local name = passers[chance(4)]
+      tasks[i] = rt.spawn(asking[name], passers[chance(4)],
+        ({ "waits", "raises", "echo_offload", "give_back" })[chance(4)], 0, i)
+      if chance(4) == 1 then tasks[chance(i)]:cancel() end
+    end
+    rt.spawn(function() for _ = 1, 200 do tasks[chance(2000)]:cancel() rt.sleep(0) end end)
+    for _, outcome in ipairs(rt.settle(tasks)) do
+      if not outcome.ok then
+        assert(outcome.error == 0 or rt.kind(outcome.error) == "cancelled" or
+          rt.kind(outcome.error) == "native", tostring(outcome.error))
+      end
+    end
+  end))
+end)
