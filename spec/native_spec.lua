@@ -34,12 +34,15 @@ describe("a native node", function()
         { 1, { 2, { x = { y = "z" } } } }, { [1.5] = 1, [true] = 2, [-3] = 3, ["k\0"] = {} },
         { 1, nil, 3, n = 3 }, { n = 0 }, { n = 1 << 40 },
         { n = "x", 1 }, { n = 5 }, { 1, 2, n = 1 }, { [3] = 1, n = 3, x = 1 },
-        { [1 << 40] = 1, n = 1 << 40 }, { 1, [3] = 3 } }
+        { [1 << 40] = 1, n = 1 << 40 }, { 1, [3] = 3 }, { [2] = 1, n = -1 },
+        { 1, [3] = 3, n = -7 }, { 1, ["n\0"] = 1 } }
       for _, value in ipairs(values) do
         local got = rt.call(echo, value)
         assert.same(value, got)
         assert.equal(math.type(value), math.type(got))
       end
+      assert.equal(getmetatable(rt.array {}), getmetatable(rt.call(echo, rt.array {})))
+      assert.is_nil(getmetatable(rt.call(echo, {})))
       assert.same({ 1, nil, 3, nil, n = 4 }, table.pack(rt.call(echo, 1, nil, 3, nil)))
       assert.equal(0, select("#", rt.call(echo)))
     end))

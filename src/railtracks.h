@@ -61,7 +61,7 @@ typedef enum rt_type {
   RT_TEXT,     /* bytes, zeroes among them too */
   RT_LIST,     /* a table with the keys 1..n and no others, or with its length in the field n,
                 * as rt.gather and table.pack make them: then items may be nil */
-  RT_MAP       /* any other table; an empty one counts as a list, too */
+  RT_MAP       /* any other table, also an empty one that is no rt.array */
 } rt_type;
 
 /* ---- nodes and plugins ---- */

@@ -109,24 +109,29 @@ typedef struct measures {
   size_t size;     // of the list
 } measures;
 
+/* Of the value on top of the stack and its key: the length it tells, else -1. */
+static lua_Integer told_length(lua_State *L) {
+  if (lua_type(L, -2) != LUA_TSTRING || lua_rawlen(L, -2) != 1) return -1;
+  return *lua_tostring(L, -2) == 'n' && lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+}
+
 static measures measure(lua_State *L, int t) {
   measures m = {0};
-  bool only = true;  // keys of lists
+  size_t items = 0;
   lua_Integer most = 0, n = -1;
   for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
     m.count++;
     if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1) {
+      items++;
       if (lua_tointeger(L, -2) > most) most = lua_tointeger(L, -2);
-    } else if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "n") == 0 &&
-               lua_isinteger(L, -1)) {
-      n = lua_tointeger(L, -1);
-    } else {
-      only = false;
+    } else if (n < 0) {
+      n = told_length(L);
     }
   }
   // Not any field that is called n: one that could be told as easily by its items.
-  m.counted = only && n >= most && (size_t)n <= 2 * m.count + 1000;
-  m.list = m.counted || (only && n < 0 && most > 0 && (size_t)most == m.count);
+  m.counted = items + 1 == m.count && n >= most && (size_t)n <= 2 * m.count + 1000;
+  m.list = m.counted || (items == m.count && (size_t)most == m.count);
+  if (!m.count) m.list = rt_value_is_array(L, t);
   m.size = (size_t)(m.counted ? n : most);
   return m;
 }
