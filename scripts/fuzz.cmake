@@ -1,0 +1,12 @@
+# The fuzzers: one for each C file in spec/fuzz, all made by the target 'fuzz'.
+file(GLOB fuzzers CONFIGURE_DEPENDS spec/fuzz/*_fuzz.c)
+add_custom_target(fuzz)
+foreach(file ${fuzzers})
+  get_filename_component(name ${file} NAME_WE)
+  add_executable(${name} EXCLUDE_FROM_ALL ${file} ${parts})
+  target_link_libraries(${name} PRIVATE lib ${LUA_STATIC} ${libraries} ${CMAKE_DL_LIBS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer -Wl,-E -Wl,--wrap=malloc)
+  target_compile_options(${name} PRIVATE -Wno-missing-field-initializers)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/spec)
+  add_dependencies(fuzz ${name})
+endforeach()
