@@ -138,8 +138,21 @@ describe("a native node", function()
   end))
 
   it("is told of its mistakes", in_run(function()
-    assert.equal("native: into_itself: a table was put into itself, or nested too deep",
-      (failure(odd.into_itself)))
+    local too_deep = "native: %s: a table nested more than 200 deep, or in a circle, cannot be " ..
+      "given to Lua"
+    assert.equal(too_deep:format "into_itself", (failure(odd.into_itself)))
+    for _, name in ipairs { "deep", "deep_offload" } do
+      local list = rt.call(odd[name], 200)
+      for _ = 2, 200 do list = list[1] end
+      assert.same({}, list)
+      assert.equal(too_deep:format(name), (failure(odd[name], 201)))
+      assert.equal(too_deep:format(name), (failure(odd[name], 1000000)))
+    end
+    assert.equal("native: adds_to_text: a value was added to what is no list or map of the " ..
+      "node's own", (failure(odd.adds_to_text)))
+    assert.same({ x = 1 }, rt.call(odd.adds_null, { x = 1 }))
+    assert.equal("native: adds_null: NULL was added to a list or map", (failure(odd.adds_null)))
+    assert.equal("native: null_key: NULL was added to a list or map", (failure(odd.null_key)))
     assert.matches("cannot have a list, a map, nil or NaN as a key",
       failure(odd.table_key), 1, true)
     assert.equal("native: silent: returned 7 without saying why", (failure(odd.silent)))
