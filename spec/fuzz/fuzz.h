@@ -49,6 +49,46 @@ static inline uint64_t next_word(input *in) {
     }                                                                          \
   } while (0)
 
+/* ---- memory that runs out: built with the linker's --wrap ---- */
+
+static long until_fault;  // the allocation of ours that fails, from 1; 0: none
+
+static inline bool fails(void) { return until_fault && --until_fault == 0; }
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size) {
+  return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size) { return fails() ? NULL : __real_realloc(p, size); }
+
+/* ---- a Lua for each input ---- */
+
+static inline void *allocate(void *data, void *p, size_t before, size_t size) {
+  (void)data, (void)before;
+  if (size) return __real_realloc(p, size);
+  free(p);
+  return NULL;
+}
+
+/* Calls 'one' in a new Lua with the input as its argument, a light userdata. */
+static inline void run_in_lua(lua_CFunction one, const uint8_t *data, size_t size) {
+  input in = {data, data + size};
+  lua_State *L = lua_newstate(allocate, NULL);
+  lua_pushcfunction(L, one);
+  lua_pushlightuserdata(L, &in);
+  int status = lua_pcall(L, 1, 0, 0);
+  check(status == LUA_OK, "%s", luaL_tolstring(L, -1, NULL));
+  lua_close(L);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

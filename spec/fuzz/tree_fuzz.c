@@ -6,16 +6,6 @@
 #include "native.h"
 #include "values.h"
 
-/* ---- memory that runs out: built with the linker's --wrap=malloc ---- */
-
-static long until_fault;  // the allocation that fails, from 1; 0: none
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size) {
-  return until_fault && --until_fault == 0 ? NULL : __real_malloc(size);
-}
-
 /* ---- what C sees ---- */
 
 static void compare(lua_State *L, int v, const rt_value *seen);
@@ -90,7 +80,7 @@ static void compare(lua_State *L, int v, const rt_value *seen) {
 /* ---- there and back ---- */
 
 static int push_tree(lua_State *L) {
-  rt_tree_push(L, lua_touserdata(L, 1));
+  rt_tree_push(L, lua_touserdata(L, 1), "fuzzed");
   return 1;
 }
 
@@ -189,11 +179,6 @@ static int one(lua_State *L) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  input in = {data, data + size};
-  lua_State *L = luaL_newstate();
-  lua_pushcfunction(L, one);
-  lua_pushlightuserdata(L, &in);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) check(in.at == NULL, "%s", lua_tostring(L, -1));
-  lua_close(L);
+  run_in_lua(one, data, size);
   return 0;
 }
