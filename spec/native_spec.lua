@@ -34,12 +34,15 @@ describe("a native node", function()
         { 1, { 2, { x = { y = "z" } } } }, { [1.5] = 1, [true] = 2, [-3] = 3, ["k\0"] = {} },
         { 1, nil, 3, n = 3 }, { n = 0 }, { n = 1 << 40 },
         { n = "x", 1 }, { n = 5 }, { 1, 2, n = 1 }, { [3] = 1, n = 3, x = 1 },
-        { [1 << 40] = 1, n = 1 << 40 }, { 1, [3] = 3 } }
+        { [1 << 40] = 1, n = 1 << 40 }, { 1, [3] = 3 }, { [2] = 1, n = -1 },
+        { 1, [3] = 3, n = -7 }, { 1, ["n\0"] = 1 } }
       for _, value in ipairs(values) do
         local got = rt.call(echo, value)
         assert.same(value, got)
         assert.equal(math.type(value), math.type(got))
       end
+      assert.equal(getmetatable(rt.array {}), getmetatable(rt.call(echo, rt.array {})))
+      assert.is_nil(getmetatable(rt.call(echo, {})))
       assert.same({ 1, nil, 3, nil, n = 4 }, table.pack(rt.call(echo, 1, nil, 3, nil)))
       assert.equal(0, select("#", rt.call(echo)))
     end))
@@ -135,8 +138,21 @@ describe("a native node", function()
   end))
 
   it("is told of its mistakes", in_run(function()
-    assert.equal("native: into_itself: a table was put into itself, or nested too deep",
-      (failure(odd.into_itself)))
+    local too_deep = "native: %s: a table nested more than 200 deep, or in a circle, cannot be " ..
+      "given to Lua"
+    assert.equal(too_deep:format "into_itself", (failure(odd.into_itself)))
+    for _, name in ipairs { "deep", "deep_offload" } do
+      local list = rt.call(odd[name], 200)
+      for _ = 2, 200 do list = list[1] end
+      assert.same({}, list)
+      assert.equal(too_deep:format(name), (failure(odd[name], 201)))
+      assert.equal(too_deep:format(name), (failure(odd[name], 1000000)))
+    end
+    assert.equal("native: adds_to_text: a value was added to what is no list or map of the " ..
+      "node's own", (failure(odd.adds_to_text)))
+    assert.same({ x = 1 }, rt.call(odd.adds_null, { x = 1 }))
+    assert.equal("native: adds_null: NULL was added to a list or map", (failure(odd.adds_null)))
+    assert.equal("native: null_key: NULL was added to a list or map", (failure(odd.null_key)))
     assert.matches("cannot have a list, a map, nil or NaN as a key",
       failure(odd.table_key), 1, true)
     assert.equal("native: silent: returned 7 without saying why", (failure(odd.silent)))

@@ -61,7 +61,7 @@ typedef enum rt_type {
   RT_TEXT,     /* bytes, zeroes among them too */
   RT_LIST,     /* a table with the keys 1..n and no others, or with its length in the field n,
                 * as rt.gather and table.pack make them: then items may be nil */
-  RT_MAP       /* any other table; an empty one counts as a list, too */
+  RT_MAP       /* any other table, also an empty one that is no rt.array */
 } rt_type;
 
 /* ---- nodes and plugins ---- */
@@ -153,7 +153,11 @@ RT_EXPORT const rt_value *rt_value_get(const rt_value *map, const char *key);
 /* ---- making values ----
  *
  * They belong to the call. NULL when out of memory; the functions here take that in silence,
- * and the call fails, so that it needs to be looked at in one place only: nowhere. */
+ * and the call fails, so that it needs to be looked at in one place only: nowhere. So does
+ * what cannot be: to add to what is no list or map made here, or to add NULL.
+ *
+ * A table may be put into several others, also before it is complete; it is when it is
+ * returned. One nested more than 200 deep, or in a circle, fails the call. */
 
 RT_EXPORT rt_value *rt_new_nil(rt_call *c);
 RT_EXPORT rt_value *rt_new_boolean(rt_call *c, int boolean);

@@ -97,7 +97,8 @@ int rt_native_call_asked(lua_State *L) {
   lua_settop(L, 1);
   if (count > INT32_MAX / 2) luaL_error(L, "too many arguments");
   luaL_checkstack(L, (int)count + LUA_MINSTACK, "too many arguments");
-  for (size_t i = 0; i < count; i++) rt_tree_push(L, rt_value_at(args, i, NULL));
+  for (size_t i = 0; i < count; i++)
+    rt_tree_push(L, rt_value_at(args, i, NULL), n->entry.native->name);
   lua_callk(L, (int)count, LUA_MULTRET, (lua_KContext)n, take_answers);
   return take_answers(L, LUA_OK, (lua_KContext)n);
 }

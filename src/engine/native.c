@@ -112,7 +112,7 @@ void rt_native_judge(rt_native_call *n, int returned) {
 static int push_results(lua_State *L) {
   const rt_native_call *n = lua_touserdata(L, 1);
   luaL_checkstack(L, n->result_count + LUA_MINSTACK, "too many results");
-  for (int i = 0; i < n->result_count; i++) rt_tree_push(L, &n->results[i]);
+  for (int i = 0; i < n->result_count; i++) rt_tree_push(L, &n->results[i], n->entry.native->name);
   return n->result_count;
 }
 
@@ -266,7 +266,7 @@ static bool is_plain(const rt_native_call *n) {
 
 static int push_plain(lua_State *L, rt_native_call *n) {
   int count = n->result_count;
-  for (int i = 0; i < count; i++) rt_tree_push(L, &n->results[i]);
+  for (int i = 0; i < count; i++) rt_tree_push(L, &n->results[i], n->entry.native->name);
   rt_native_recycle(n);
   return count;
 }

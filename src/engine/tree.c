@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "value.h"
 
 enum { CHUNK = 2048, ALIGN = 16 };
@@ -57,8 +58,7 @@ void rt_arena_free(rt_arena *a) {
 rt_value *rt_tree_new(rt_arena *a, rt_type type) {
   rt_value *v = rt_arena_take(a, sizeof *v);
   if (!v) return NULL;
-  *v = (rt_value){.type = type};
-  if (type == RT_LIST || type == RT_MAP) v->table.arena = a;
+  *v = (rt_value){.type = type, .arena = a};
   return v;
 }
 
@@ -109,24 +109,29 @@ typedef struct measures {
   size_t size;     // of the list
 } measures;
 
+/* Of the value on top of the stack and its key: the length it tells, else -1. */
+static lua_Integer told_length(lua_State *L) {
+  if (lua_type(L, -2) != LUA_TSTRING || lua_rawlen(L, -2) != 1) return -1;
+  return *lua_tostring(L, -2) == 'n' && lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+}
+
 static measures measure(lua_State *L, int t) {
   measures m = {0};
-  bool only = true;  // keys of lists
+  size_t items = 0;
   lua_Integer most = 0, n = -1;
   for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
     m.count++;
     if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1) {
+      items++;
       if (lua_tointeger(L, -2) > most) most = lua_tointeger(L, -2);
-    } else if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "n") == 0 &&
-               lua_isinteger(L, -1)) {
-      n = lua_tointeger(L, -1);
-    } else {
-      only = false;
+    } else if (n < 0) {
+      n = told_length(L);
     }
   }
   // Not any field that is called n: one that could be told as easily by its items.
-  m.counted = only && n >= most && (size_t)n <= 2 * m.count + 1000;
-  m.list = m.counted || (only && n < 0 && most > 0 && (size_t)most == m.count);
+  m.counted = items + 1 == m.count && n >= most && (size_t)n <= 2 * m.count + 1000;
+  m.list = m.counted || (items == m.count && (size_t)most == m.count);
+  if (!m.count) m.list = rt_value_is_array(L, t);
   m.size = (size_t)(m.counted ? n : most);
   return m;
 }
@@ -220,8 +225,32 @@ rt_value *rt_tree_read(lua_State *L, int index, rt_arena *a, rt_misfit *m) {
 
 /* ---- to Lua ---- */
 
-void rt_tree_push(lua_State *L, const rt_value *v) {
-  luaL_checkstack(L, 8, "a native node's result is nested too deep");
+static void push(lua_State *L, const rt_value *v, const char *who, int depth);
+
+static int size_hint(size_t count) { return (int)(count < 1 << 20 ? count : 1 << 20); }
+
+static void push_list(lua_State *L, const rt_value *v, const char *who, int depth) {
+  lua_createtable(L, size_hint(v->table.count), v->counted);
+  for (size_t i = 0; i < v->table.count; i++) {
+    push(L, v->table.items[i], who, depth);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  if (v->counted) {
+    lua_pushinteger(L, (lua_Integer)v->table.count);
+    lua_setfield(L, -2, "n");
+  } else if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
+}
+
+static void push_map(lua_State *L, const rt_value *v, const char *who, int depth) {
+  lua_createtable(L, 0, size_hint(v->table.count));
+  for (size_t i = 0; i < v->table.count; i++) {
+    push(L, v->table.pairs[i].key, who, depth);
+    push(L, v->table.pairs[i].value, who, depth);
+    lua_rawset(L, -3);
+  }
+}
+
+static void push(lua_State *L, const rt_value *v, const char *who, int depth) {
   switch (v ? v->type : RT_NIL) {
     case RT_NIL: lua_pushnil(L); break;
     case RT_BOOLEAN: lua_pushboolean(L, v->boolean); break;
@@ -229,25 +258,18 @@ void rt_tree_push(lua_State *L, const rt_value *v) {
     case RT_FLOAT: lua_pushnumber(L, v->number); break;
     case RT_TEXT: lua_pushlstring(L, v->text.bytes, v->text.size); break;
     case RT_LIST:
-      lua_createtable(L, (int)(v->table.count < 1 << 20 ? v->table.count : 1 << 20), 0);
-      for (size_t i = 0; i < v->table.count; i++) {
-        rt_tree_push(L, v->table.items[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-      }
-      if (v->counted) {
-        lua_pushinteger(L, (lua_Integer)v->table.count);
-        lua_setfield(L, -2, "n");
-      } else if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
-      break;
     case RT_MAP:
-      lua_createtable(L, 0, (int)(v->table.count < 1 << 20 ? v->table.count : 1 << 20));
-      for (size_t i = 0; i < v->table.count; i++) {
-        rt_tree_push(L, v->table.pairs[i].key);
-        rt_tree_push(L, v->table.pairs[i].value);
-        lua_rawset(L, -3);
-      }
-      break;
+      if (depth == RT_TREE_DEPTH)
+        rt_error_raise(L, "native", "%s: %s cannot be given to Lua", who, too_deep);
+      luaL_checkstack(L, 8, NULL);
+      if (v->type == RT_LIST) push_list(L, v, who, depth + 1);
+      else push_map(L, v, who, depth + 1);
   }
+}
+
+void rt_tree_push(lua_State *L, const rt_value *v, const char *who) {
+  luaL_checkstack(L, 8, NULL);
+  push(L, v, who, 0);
 }
 
 /* ---- reading, for everybody ---- */
@@ -308,7 +330,7 @@ const rt_value *rt_value_get(const rt_value *map, const char *key) {
 static bool grow(rt_value *v, size_t size) {
   if (v->table.count < v->table.capacity) return true;
   size_t capacity = v->table.capacity ? v->table.capacity * 2 : 8;
-  void *things = rt_arena_take(v->table.arena, capacity * size);
+  void *things = rt_arena_take(v->arena, capacity * size);
   if (!things) return false;
   if (v->table.count) memcpy(things, v->table.items, v->table.count * size);
   v->table.items = things;
@@ -317,37 +339,25 @@ static bool grow(rt_value *v, size_t size) {
 }
 
 static void complain(rt_value *v, const char *problem) {
-  if (!v->table.arena->problem) v->table.arena->problem = problem;
+  if (!v->arena->problem) v->arena->problem = problem;
 }
 
-/* Whether 'v' is, or holds, 'table': it would never end. */
-static bool holds(const rt_value *v, const rt_value *table, int depth) {
-  if (v == table || depth == RT_TREE_DEPTH) return true;
-  if (!is_table(v) || !v->made) return false;
-  for (size_t i = 0; i < v->table.count; i++)
-    if (holds(rt_value_at(v, i, NULL), table, depth + 1)) return true;
-  return false;
-}
-
+/* A NULL may stand for what there was no memory for; then the arena knows that already. */
 static bool may_add(rt_value *v, rt_type type, const rt_value *item) {
-  if (!v || !item) return false;  // memory was short; the arena knows
-  if (v->type != type || !v->made)
-    complain(v, "a value was added to what is no list or map of the node's own");
-  else if (is_table(item) && holds(item, v, 0))
-    complain(v, "a table was put into itself, or nested too deep");
-  else return true;
+  if (!v) return false;
+  if (v->type == type && v->made && item) return true;
+  complain(v, item ? "a value was added to what is no list or map of the node's own"
+                   : "NULL was added to a list or map");
   return false;
 }
 
 void rt_list_add(rt_value *list, const rt_value *item) {
-  if (list && list->type != RT_LIST && list->type != RT_MAP) return;
   if (!may_add(list, RT_LIST, item) || !grow(list, sizeof *list->table.items)) return;
   list->table.items[list->table.count++] = item;
 }
 
 void rt_map_put(rt_value *map, const rt_value *key, const rt_value *value) {
-  if (map && map->type != RT_LIST && map->type != RT_MAP) return;
-  if (!key || !may_add(map, RT_MAP, value)) return;
+  if (!may_add(map, RT_MAP, key ? value : NULL)) return;
   if (is_table(key) || key->type == RT_NIL || (key->type == RT_FLOAT && isnan(key->number))) {
     complain(map, "a map cannot have a list, a map, nil or NaN as a key");
     return;
@@ -357,6 +367,5 @@ void rt_map_put(rt_value *map, const rt_value *key, const rt_value *value) {
 }
 
 void rt_map_set(rt_value *map, const char *key, const rt_value *value) {
-  if (!map || (map->type != RT_LIST && map->type != RT_MAP)) return;
-  rt_map_put(map, rt_tree_text(map->table.arena, key, strlen(key)), value);
+  if (map) rt_map_put(map, key ? rt_tree_text(map->arena, key, strlen(key)) : NULL, value);
 }

@@ -47,9 +47,9 @@ struct rt_value {
         rt_pair *pairs;
       };
       size_t count, capacity;
-      rt_arena *arena;       /* where it grows */
     } table;
   };
+  rt_arena *arena;           /* where it grows */
 };
 
 /* Bytes that live as long as the arena; NULL, and arena->problem, when out of memory. */
@@ -72,7 +72,8 @@ typedef struct rt_misfit {
  * NULL). Raw: no metamethod runs. Never raises; leaves the stack as it was. */
 rt_value *rt_tree_read(lua_State *L, int index, rt_arena *a, rt_misfit *m);
 
-/* Pushes the value. Raises when Lua is out of memory. */
-void rt_tree_push(lua_State *L, const rt_value *v);
+/* Pushes the value. Raises when Lua is out of memory, and in the name of 'who' if it is nested
+ * more than RT_TREE_DEPTH deep, or in a circle. */
+void rt_tree_push(lua_State *L, const rt_value *v, const char *who);
 
 #endif

@@ -76,7 +76,7 @@ static void write_string(writer *w, const char *text, size_t size) {
 
 /* Lists */
 
-static bool is_marked(lua_State *L, int t) {
+bool rt_value_is_array(lua_State *L, int t) {
   if (!lua_getmetatable(L, t)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &mark_key);
   bool marked = lua_rawequal(L, -1, -2);
@@ -318,7 +318,7 @@ static void write_table(writer *w, int t) {
   w->path[w->depth++] = self;
   lua_pushnil(L);
   if (!lua_next(L, t)) {
-    rt_buf_add(w->out, is_marked(L, t) ? "[]" : "{}", 2);
+    rt_buf_add(w->out, rt_value_is_array(L, t) ? "[]" : "{}", 2);
   } else if (!lua_isinteger(L, -2)) {
     lua_pop(L, 2);
     write_map(w, t);
@@ -403,7 +403,7 @@ void rt_value_write_text(rt_buf *out, const char *text, size_t size) {
 
 void rt_value_mark_array(lua_State *L, int index) {
   luaL_checktype(L, index, LUA_TTABLE);
-  if (is_marked(L, index)) return;
+  if (rt_value_is_array(L, index)) return;
   if (lua_getmetatable(L, index))
     luaL_argerror(L, index, "a table that has a metatable cannot be an array");
 

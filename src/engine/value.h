@@ -53,4 +53,7 @@ void rt_value_write_text(rt_buf *out, const char *text, size_t size);
  * mark is a metatable; a table that has another one is refused as a bad argument. */
 void rt_value_mark_array(lua_State *L, int index);
 
+/* Whether it is so marked. Never raises. */
+bool rt_value_is_array(lua_State *L, int index);
+
 #endif

@@ -226,7 +226,7 @@ static int perform(lua_State *L) {
   push_body(L, p);
   int first = lua_gettop(L);
   luaL_checkstack(L, c->result_count + LUA_MINSTACK, "too many arguments");
-  for (int i = 0; i < c->result_count; i++) rt_tree_push(L, &c->results[i]);
+  for (int i = 0; i < c->result_count; i++) rt_tree_push(L, &c->results[i], "rt_perform");
   c->result_count = 0;
   rt_run_options options = {
       .name = {p->name, strlen(p->name)}, .script = p->what == FILE_OF_LUA ? p->text : NULL};

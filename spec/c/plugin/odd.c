@@ -77,6 +77,33 @@ static int into_itself(rt_call *c) {
   return rt_return_value(c, list);
 }
 
+/* deep(levels): a list in a list in a list ..., from the outermost on */
+static int deep(rt_call *c) {
+  rt_value *outer = rt_new_list(c), *list = outer;
+  for (int64_t i = rt_arg_int(c, 1); i > 1; i--) {
+    rt_value *inner = rt_new_list(c);
+    rt_list_add(list, inner);
+    list = inner;
+  }
+  return rt_return_value(c, outer);
+}
+
+static int adds_to_text(rt_call *c) {
+  rt_list_add(rt_new_text(c, "x", 1), rt_new_int(c, 1));
+  return 0;
+}
+
+static int adds_null(rt_call *c) {
+  rt_value *map = rt_new_map(c);
+  rt_map_set(map, "x", rt_value_get(rt_arg_value(c, 1), "x"));
+  return rt_return_value(c, map);
+}
+
+static int null_key(rt_call *c) {
+  rt_map_set(rt_new_map(c), NULL, rt_new_int(c, 1));
+  return 0;
+}
+
 static int table_key(rt_call *c) {
   rt_value *map = rt_new_map(c);
   rt_map_put(map, rt_new_list(c), rt_new_int(c, 1));
@@ -202,6 +229,11 @@ static const rt_native nodes[] = {
     {.name = "owned", .kind = RT_OFFLOAD, .run = owned},
     {.name = "keys", .kind = RT_INLINE, .run = keys},
     {.name = "into_itself", .kind = RT_INLINE, .run = into_itself},
+    {.name = "deep", .kind = RT_INLINE, .run = deep},
+    {.name = "deep_offload", .kind = RT_OFFLOAD, .run = deep},
+    {.name = "adds_to_text", .kind = RT_INLINE, .run = adds_to_text},
+    {.name = "adds_null", .kind = RT_INLINE, .run = adds_null},
+    {.name = "null_key", .kind = RT_INLINE, .run = null_key},
     {.name = "table_key", .kind = RT_INLINE, .run = table_key},
     {.name = "silent", .kind = RT_INLINE, .run = silent},
     {.name = "wrong_later", .kind = RT_OFFLOAD, .run = wrong_later},
