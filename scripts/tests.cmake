@@ -15,6 +15,9 @@ foreach(file ${c_tests})
   add_test(NAME c/${name} COMMAND ${name})
 endforeach()
 
+# It loads cjson, which finds Lua in the program.
+set_target_properties(drive_test PROPERTIES ENABLE_EXPORTS ON)
+
 # Allocations and calls of libuv made by our objects can be made to fail.
 target_link_options(fault_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
                     -Wl,--wrap=strdup,--wrap=uv_loop_init,--wrap=uv_async_init)
@@ -31,11 +34,13 @@ foreach(file ${plugins})
                         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
 endforeach()
 
-# The program that has the engine inside.
-add_executable(embed examples/embed/embed.c ${parts})
-target_link_libraries(embed PRIVATE lib ${LUA_STATIC} ${libraries} ${CMAKE_DL_LIBS})
-target_compile_options(embed PRIVATE -Wno-missing-field-initializers)
-set_target_properties(embed PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+# The programs that have the engine inside.
+foreach(name embed poll)
+  add_executable(${name} examples/embed/${name}.c ${parts})
+  target_link_libraries(${name} PRIVATE lib ${LUA_STATIC} ${libraries} ${CMAKE_DL_LIBS})
+  target_compile_options(${name} PRIVATE -Wno-missing-field-initializers)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+endforeach()
 
 # The specs run in stock Lua; a module built with a sanitizer wants a Lua that is, too.
 set(spec_lua ${LUA})
@@ -58,7 +63,8 @@ endforeach()
 
 # What has threads in it is run with ThreadSanitizer too.
 foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec
-             native_spec later_spec ask_later_spec c/embed_test)
+             native_spec later_spec ask_later_spec c/embed_test
+             c/drive_test)
   if(TEST ${name})
     set_property(TEST ${name} PROPERTY LABELS thread)
   endif()

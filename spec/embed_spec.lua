@@ -21,3 +21,13 @@ failed: usage: shout: argument 1: expected string, got number
     assert.equal(1, status)
   end)
 end)
+
+describe("the example of an engine in another loop", function()
+  it("answers lines as they are ready, and ends", function()
+    local output, said, status = helper.shell(
+      "printf 'slow 3\\nquick 1\\nwrong\\nnow 0\\n' | " .. helper.build .. "/examples/poll")
+    assert.equal("failed: expected a name and a number, got wrong\nnow\nquick\nslow\n",
+      output, said)
+    assert.equal(0, status)
+  end)
+end)

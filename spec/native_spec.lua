@@ -57,6 +57,13 @@ describe("a native node", function()
       assert.matches("a table as a key", failure(echo, { [{}] = 1 }), 1, true)
     end))
 
+    it("takes null of JSON for nil: " .. name, in_run(function()
+      assert.is_nil(rt.call(echo, rt.json.null))
+      assert.same({ 1, nil, 3 }, rt.call(echo, { 1, rt.json.null, 3 }))
+      assert.same({ b = 2 }, rt.call(echo, { a = rt.json.null, b = 2 }))
+      assert.matches("rt.json.null as a key", failure(echo, { [rt.json.null] = 1 }), 1, true)
+    end))
+
     it("works with spawn, gather, map, retry and the like: " .. name, in_run(function()
       assert.same({ 1, 2, n = 2 }, rt.gather(rt.spawn(echo, 1), rt.spawn(echo, 2)))
       assert.same({ 1, 2, 3, n = 3 }, rt.map(echo, { 1, 2, 3 }, { limit = 2 }))

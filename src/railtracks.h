@@ -290,8 +290,8 @@ typedef struct rt_options {
  * that stays). 'options' may be NULL. */
 RT_EXPORT rt_engine *rt_open(const rt_options *options, const char **error);
 
-/* Ends it, once all its calls are released and not from within one: the journal is written to
- * its end, plugins are closed. */
+/* Ends it, once all its calls are released and not from within one: those that were released
+ * before their end get the grace to end, the journal is written, plugins are closed. */
 RT_EXPORT void rt_close(rt_engine *e);
 
 /* Adds nodes of the program's own, found by name from then on. The table is checked as that of
@@ -309,18 +309,64 @@ RT_EXPORT rt_call *rt_prepare_text(rt_engine *e, const char *code, const char *n
 /* Adds an argument, a value made by the rt_new functions for this call. */
 RT_EXPORT void rt_pass(rt_call *prepared, const rt_value *argument);
 
-/* Performs it, once, and waits for its end. 0, or -1: see rt_problem_of. */
+/* The same from JSON. 0, or -1: it is none, see rt_problem_of. */
+RT_EXPORT int rt_pass_json(rt_call *prepared, const char *json, size_t size);
+
+/* Performs it and waits for its end. 0, or -1: see rt_problem_of. A second time: -1, and what is
+ * known of it stays. */
 RT_EXPORT int rt_perform(rt_call *prepared);
+
+/* Starts it and does not wait: it goes on in rt_loop_step and whatever else runs the loop.
+ * 'done' (may be NULL) is called once when it has ended, on the engine's thread, outside of any
+ * run: it reads results, and may start and release calls, this one too. 0, or -1: it cannot be
+ * started, see rt_problem_of, and 'done' is not called; or it was started before. */
+RT_EXPORT int rt_start(rt_call *prepared, void (*done)(rt_call *c, void *data), void *data);
+
+/* Cancels what rt_start has started, if it has not ended; it ends by that some steps later. */
+RT_EXPORT void rt_cancel(rt_call *started);
 
 /* What it has returned, counted from 1; NULL past the last one. */
 RT_EXPORT int rt_result_count(const rt_call *performed);
 RT_EXPORT const rt_value *rt_result(const rt_call *performed, int n);
 
+/* The same as JSON, a text of '*size' bytes (unless NULL) and a zero byte. NULL past the last
+ * one, and when out of memory. */
+RT_EXPORT const char *rt_result_json(rt_call *performed, int n, size_t *size);
+
 /* Why it has failed; NULL if it has not. */
 RT_EXPORT const rt_problem *rt_problem_of(const rt_call *performed);
 
-/* Frees the call and all values of it. */
+/* Frees the call and all values of it; 'c' may be NULL. One that has not ended is cancelled, and
+ * 'done' is not called. */
 RT_EXPORT void rt_release(rt_call *c);
+
+/* ---- the loop in another one's hands ----
+ *
+ *   struct pollfd p = {.fd = rt_loop_fd(e), .events = POLLIN};
+ *   while ((left = rt_loop_step(e, 0)) > 0) poll(&p, 1, rt_loop_timeout(e));
+ */
+
+enum {
+  RT_STANDSTILL = -1,  /* started calls wait for each other, and nothing can ever wake one */
+  RT_INSIDE = -2       /* called from within a node */
+};
+
+/* Looks at timers and I/O, waiting for the latter for so many milliseconds at most (0: not at
+ * all, -1: as long as it takes) if nothing is to be done; runs what is ready for about two
+ * milliseconds; calls 'done' of what has ended. Returns how many started calls have not, or one
+ * of the numbers above. */
+RT_EXPORT int rt_loop_step(rt_engine *e, int milliseconds);
+
+/* In how many milliseconds rt_loop_step has something to do, unless rt_loop_fd becomes readable
+ * before; -1: only then. */
+RT_EXPORT int rt_loop_timeout(rt_engine *e);
+
+/* For poll, epoll and the like; readable when rt_loop_step has something to do. The engine's. */
+RT_EXPORT int rt_loop_fd(const rt_engine *e);
+
+/* Cancels all that runs, as Ctrl-C does in the program. From any thread, and from handlers of
+ * signals, while the engine is open. */
+RT_EXPORT void rt_interrupt(rt_engine *e);
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,9 @@ static const char *given(rt_native_call *n, int i) {
 
 static bool is_absent(const rt_native_call *n, int i) {
   if (i < 1 || i > n->arg_count) return true;
-  return n->L ? lua_isnil(n->L, n->base + i) : n->args[i - 1]->type == RT_NIL;
+  if (!n->L) return n->args[i - 1]->type == RT_NIL;
+  int type = lua_type(n->L, n->base + i);
+  return type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && !lua_touserdata(n->L, n->base + i));
 }
 
 /* The copy of argument 'i', which exists; NULL if it cannot be copied, or memory is short. */

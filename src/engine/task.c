@@ -311,12 +311,13 @@ static void wait_for_io(rt_scheduler *s, int64_t left) {
   s->virtual_now += passed < left ? passed : left;
 }
 
-/* No task is ready: lets time pass until a timer is due or I/O has happened. False when
- * there is nothing to wait for. */
-static bool wait_for_change(rt_scheduler *s) {
+/* No task is ready: lets time pass, 'most' nanoseconds, until a timer is due or I/O has
+ * happened. False when there is nothing to wait for. */
+static bool wait_for_change(rt_scheduler *s, int64_t most) {
   bool io = uv_loop_alive(&s->loop), timer = s->heap_count > s->quiet || (s->heap_count && io);
   if (!timer && !io) return false;
   int64_t left = timer ? s->heap[0].due - rt_scheduler_now(s) : RT_NEVER;
+  if (left > most) left = most;
   if (left > 0 && (io || !s->virtual_clock)) {
     wait_for_io(s, left);
     return true;
@@ -342,7 +343,7 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
     run_ready(s);
     if (*done) break;
     if (s->first) look_at_io(s);
-    else alive = wait_for_change(s);
+    else alive = wait_for_change(s, RT_NEVER);
     rt_timer_fire_due(s);
   }
   s->from = outer;
@@ -350,6 +351,29 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
   s->active = active;
   s->stuck = stuck;
   return alive;
+}
+
+bool rt_scheduler_step(rt_scheduler *s, lua_State *from, int64_t most) {
+  static const bool never = false;
+  s->from = from;
+  s->stuck = NULL;
+  s->done = &never;
+  if (s->first || !wait_for_change(s, most)) look_at_io(s);
+  rt_timer_fire_due(s);
+  run_ready(s);
+  s->from = NULL;
+  s->active = NULL;
+  return s->first || uv_loop_alive(&s->loop) || s->heap_count > s->quiet;
+}
+
+int64_t rt_scheduler_left(const rt_scheduler *s) {
+  if (s->first) return 0;
+  int64_t left = s->heap_count ? s->heap[0].due - rt_scheduler_now(s) : RT_NEVER;
+  if (uv_loop_alive(&s->loop)) {
+    int ms = uv_backend_timeout(&s->loop);
+    if (ms >= 0 && ms < left / 1000000) left = (int64_t)ms * 1000000;
+  }
+  return left > 0 ? left : 0;
 }
 
 int64_t rt_scheduler_now(const rt_scheduler *s) {

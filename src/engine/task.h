@@ -170,6 +170,15 @@ static inline lua_State *rt_task_base(const rt_scheduler *s, const rt_task *task
  * false when nothing is left that could ever run. */
 bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done);
 
+/* For those who have a loop of their own: looks at I/O and timers, waiting for 'most'
+ * nanoseconds if no task is ready, then runs ready tasks for one slice. Returns false when
+ * nothing is left that could ever run. */
+bool rt_scheduler_step(rt_scheduler *s, lua_State *from, int64_t most);
+
+/* In how many nanoseconds, if nothing happens before, rt_scheduler_step has something to do;
+ * RT_NEVER: only when something has happened. */
+int64_t rt_scheduler_left(const rt_scheduler *s);
+
 /* Sets a hook on the running coroutine, if any, for every instruction until it gives way,
  * in place of the one set so before. From a signal handler of the loop's own thread. */
 void rt_scheduler_hook(rt_scheduler *s, lua_Hook hook);

@@ -164,6 +164,10 @@ static rt_value *read_map(reader *r, int t, size_t count) {
   for (lua_pushnil(r->L); lua_next(r->L, t); lua_pop(r->L, 1)) {
     rt_pair pair = {.key = lua_istable(r->L, key) ? NULL : read_any(r, key)};
     if (lua_istable(r->L, key)) r->misfit->what = "a table as a key";
+    if (pair.key && pair.key->type == RT_NIL) {
+      pair.key = NULL;
+      r->misfit->what = "rt.json.null as a key";
+    }
     if (pair.key) pair.value = read_any(r, key + 1);
     if (!pair.value) {
       add_step(r, key);
@@ -208,6 +212,10 @@ static rt_value *read_any(reader *r, int index) {
       return rt_tree_text(r->arena, text, size);
     }
     case LUA_TTABLE: return read_table(r, index);
+    case LUA_TLIGHTUSERDATA:
+      if (!lua_touserdata(L, index)) return rt_tree_new(r->arena, RT_NIL);  // rt.json.null
+      r->misfit->what = "a userdata";
+      return NULL;
     case LUA_TFUNCTION: r->misfit->what = "a function"; return NULL;
     case LUA_TTHREAD: r->misfit->what = "a thread"; return NULL;
     default: r->misfit->what = "a userdata"; return NULL;

@@ -1,30 +1,12 @@
-/* embed.c -- an engine inside a C program: rt_open .. rt_close. */
+/* embed.c -- an engine inside a C program: rt_open .. rt_close, and calls before and after they run. */
 #include <lualib.h>
 #include <stdlib.h>
 
-#include "lib.h"
+#include "embed.h"
 #include "pool.h"
+#include "value.h"
 
 int luaopen_railtracks(lua_State *L);
-
-struct rt_host {
-  lua_State *L;
-  rt_engine *engine;
-  rt_loaded home;          /* of the calls that are prepared: they belong to no plugin */
-  char *problem;           /* what rt_add has said last */
-};
-
-typedef enum what { NODE, FILE_OF_LUA, TEXT_OF_LUA } what;
-
-typedef struct prepared {
-  rt_native_call values;   /* first: the header calls this a call. Its results are the ... */
-  rt_host *host;           /* ... arguments until it is performed */
-  rt_native native;
-  what what;
-  char *text, *name;       /* in the arena */
-  bool performed;
-  rt_problem problem;
-} prepared;
 
 /* ---- the engine ---- */
 
@@ -73,6 +55,7 @@ rt_host *rt_open(const rt_options *options, const char **error) {
 
 void rt_close(rt_host *h) {
   if (!h) return;
+  rt_host_end_all(h);
   lua_close(h->L);
   free(h->problem);
   free(h);
@@ -135,9 +118,7 @@ fail:
 
 /* ---- calls ---- */
 
-static prepared *of(const rt_native_call *c) { return (prepared *)(uintptr_t)c; }
-
-static char *copy(rt_native_call *c, const char *text, size_t size) {
+char *rt_prepared_copy(rt_native_call *c, const char *text, size_t size) {
   char *made = rt_arena_take(&c->arena, size + 1);
   if (!made) return NULL;
   memcpy(made, text, size);
@@ -145,148 +126,127 @@ static char *copy(rt_native_call *c, const char *text, size_t size) {
   return made;
 }
 
-static rt_native_call *prepare(rt_host *h, what kind, const char *text, const char *name) {
-  prepared *p = malloc(sizeof *p);
+static rt_native_call *prepare(rt_host *h, rt_prepared_what kind, const char *text,
+                               const char *name) {
+  rt_prepared *p = malloc(sizeof *p);
   if (!p) return NULL;
-  *p = (prepared){.host = h, .what = kind, .native = {.name = "rt_perform"}};
+  *p = (rt_prepared){.host = h, .what = kind, .native = {.name = "rt_perform"}};
   rt_native_init(&p->values, &(rt_native_entry){&p->native, &h->home});
-  p->text = copy(&p->values, text, strlen(text));
-  p->name = copy(&p->values, name, strlen(name));
+  p->text = rt_prepared_copy(&p->values, text, strlen(text));
+  p->name = rt_prepared_copy(&p->values, name, strlen(name));
   if (p->text && p->name) return &p->values;
-  rt_release(&p->values);
+  rt_prepared_free(p);
   return NULL;
 }
 
-rt_native_call *rt_prepare(rt_host *h, const char *node) { return prepare(h, NODE, node, node); }
+rt_native_call *rt_prepare(rt_host *h, const char *node) {
+  return prepare(h, RT_A_NODE, node, node);
+}
 
 rt_native_call *rt_prepare_file(rt_host *h, const char *path) {
   const char *slash = strrchr(path, '/');
-  return prepare(h, FILE_OF_LUA, path, slash ? slash + 1 : path);
+  return prepare(h, RT_A_FILE, path, slash ? slash + 1 : path);
 }
 
 rt_native_call *rt_prepare_text(rt_host *h, const char *code, const char *name) {
-  return prepare(h, TEXT_OF_LUA, code, name);
+  return prepare(h, RT_A_TEXT, code, name);
 }
 
-void rt_pass(rt_native_call *c, const rt_value *argument) { rt_return_value(c, argument); }
+void rt_prepared_free(rt_prepared *p) {
+  rt_native_clear(&p->values);
+  free(p);
+}
+
+void rt_prepared_fail(rt_prepared *p, const char *problem) {
+  p->over = p->values.failed = true;
+  p->values.result_count = 0;
+  if (!p->problem.message) p->problem.message = problem;
+  if (!p->problem.traceback) p->problem.traceback = "";
+}
 
 void rt_release(rt_native_call *c) {
   if (!c) return;
-  rt_native_clear(c);
-  free(c);
-}
-
-/* Pushes the node to be run, and what stands for its body. */
-static void push_body(lua_State *L, const prepared *p) {
-  if (p->what == NODE) {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "railtracks");
-    lua_getfield(L, -1, "nodes");
-    lua_getfield(L, -1, p->text);
-    if (!rt_node_at(L, -1)) rt_error_raise(L, "usage", "rt_prepare: there is no node %s", p->text);
-    lua_pushvalue(L, -1);
+  rt_prepared *p = rt_prepared_of(c);
+  if (!p->run) {
+    rt_prepared_free(p);
     return;
   }
-  rt_lib_push_node(L, p->name, strlen(p->name));
-  int status = p->what == FILE_OF_LUA
-                   ? luaL_loadfilex(L, p->text, NULL)
-                   : luaL_loadbufferx(L, p->text, strlen(p->text),
-                                      lua_pushfstring(L, "=%s", p->name), "t");
-  if (status == LUA_ERRMEM) lua_error(L);
-  if (status != LUA_OK) rt_error_raise(L, "usage", "%s", lua_tostring(L, -1));
-  if (p->what == TEXT_OF_LUA) lua_remove(L, -2);
+  p->released = true;
+  rt_cancel(c);
 }
 
-/* Fills the problem of the call from the error and the failure (or nil) at 'index'. */
-static void read_problem(lua_State *L, prepared *p, int index) {
-  rt_native_call *c = &p->values;
-  const rt_failure *f = rt_failure_at(L, index + 1);
-  const char *kind = rt_error_kind(L, index), *trace = f ? f->traceback : "";
-  rt_buf *text = rt_engine_text(p->host->engine);
-  rt_error_text(L, index, text);
-  if (!text->failed && text->size) p->problem.message = copy(c, text->data, text->size);
-  if (kind) p->problem.kind = copy(c, kind, strlen(kind));
-  p->problem.traceback = copy(c, trace, strlen(trace));
-  if (!lua_istable(L, index)) return;
-  lua_pushliteral(L, "code");
-  lua_rawget(L, index);
-  if (lua_type(L, -1) == LUA_TSTRING) {
-    size_t size;
-    const char *code = lua_tolstring(L, -1, &size);
-    p->problem.code = copy(c, code, size);
-  }
-  lua_pop(L, 1);
+/* ---- arguments and results ---- */
+
+void rt_pass(rt_native_call *c, const rt_value *argument) {
+  if (!rt_prepared_of(c)->started) rt_return_value(c, argument);
 }
 
-/* In: the call. Performs it; what comes of it stands in the call. */
-static int perform(lua_State *L) {
-  prepared *p = lua_touserdata(L, 1);
-  rt_native_call *c = &p->values;
-  rt_engine *e = p->host->engine;
-  push_body(L, p);
-  int first = lua_gettop(L);
-  luaL_checkstack(L, c->result_count + LUA_MINSTACK, "too many arguments");
-  for (int i = 0; i < c->result_count; i++) rt_tree_push(L, &c->results[i], "rt_perform");
-  c->result_count = 0;
-  rt_run_options options = {
-      .name = {p->name, strlen(p->name)}, .script = p->what == FILE_OF_LUA ? p->text : NULL};
-  rt_run *run = rt_run_start(L, e, rt_node_at(L, first - 1), first, &options);
-  rt_engine_loop(e, L, &run->over);
-  int count = run->count;
-  bool failed = run->failed;
-  rt_run_unref(run);
-  first = lua_gettop(L) - count + 1;
-  if (failed) {
-    read_problem(L, p, first);
-    return 0;
-  }
+/* In: the call, a JSON text and its size. */
+static int read_json(lua_State *L) {
+  rt_native_call *c = lua_touserdata(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "railtracks");
+  lua_getfield(L, -1, "json");
+  lua_getfield(L, -1, "decode");
+  lua_pushlstring(L, lua_touserdata(L, 2), (size_t)lua_tointeger(L, 3));
+  lua_call(L, 1, 1);
   rt_misfit m;
-  for (int i = 0; i < count; i++) {
-    const rt_value *v = rt_tree_read(L, first + i, &c->arena, &m);
-    if (!v && m.what)
-      rt_error_raise(L, "usage", "result %d%s%s: %s cannot be given to C", i + 1,
-                     *m.where ? ", at " : "", m.where, m.what);
-    rt_return_value(c, v);
-  }
-  if (c->arena.problem) luaL_error(L, "%s", c->arena.problem);
-  p->problem.message = NULL;
-  lua_pushboolean(L, true);
-  return 1;
+  const rt_value *v = rt_tree_read(L, lua_gettop(L), &c->arena, &m);
+  if (v) rt_return_value(c, v);
+  else if (m.what) luaL_error(L, "%s", m.what);
+  return 0;
 }
 
-int rt_perform(rt_native_call *c) {
-  prepared *p = of(c);
+int rt_pass_json(rt_native_call *c, const char *json, size_t size) {
+  rt_prepared *p = rt_prepared_of(c);
   lua_State *L = p->host->L;
-  int top = lua_gettop(L);
-  const char *problem = c->arena.problem;
-  if (p->performed) problem = "rt_perform: this call has been performed already";
-  if (p->host->engine->scheduler.from) problem = "rt_perform inside a run: use Lua's rt.run";
-  p->performed = true;
-  p->problem = (rt_problem){.message = problem ? problem : "not enough memory"};
-  if (problem) goto fail;
-  lua_pushcfunction(L, perform);
-  lua_pushlightuserdata(L, p);
-  int status = lua_pcall(L, 1, 1, 0);
-  if (status == LUA_OK && lua_toboolean(L, -1)) {
-    lua_settop(L, top);
-    return 0;
-  }
-  if (status != LUA_OK && lua_checkstack(L, 4)) {
-    lua_pushnil(L);
-    read_problem(L, p, top + 1);
-  }
-  lua_settop(L, top);
-
-fail:
-  c->failed = true;
-  c->result_count = 0;
-  if (!p->problem.traceback) p->problem.traceback = "";
+  if (p->started) return -1;
+  lua_pushcfunction(L, read_json);
+  lua_pushlightuserdata(L, c);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)json);
+  lua_pushinteger(L, (lua_Integer)size);
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return 0;
+  size_t length;
+  const char *why = luaL_tolstring(L, -1, &length);
+  p->problem.kind = rt_error_kind(L, -2) ? "json" : NULL;
+  p->problem.message = rt_prepared_copy(c, why, length);
+  lua_pop(L, 2);
+  rt_prepared_fail(p, "not enough memory");
+  p->started = true;
   return -1;
 }
 
+/* In: the call, the value, where its JSON and its size go. */
+static int write_json(lua_State *L) {
+  rt_native_call *c = lua_touserdata(L, 1);
+  rt_buf *text = &rt_prepared_of(c)->host->engine->scratch;
+  text->size = 0;
+  text->failed = false;
+  rt_tree_push(L, lua_touserdata(L, 2), "rt_result_json");
+  rt_value_write(L, lua_gettop(L), text, SIZE_MAX);
+  if (!text->failed) *(char **)lua_touserdata(L, 3) = rt_prepared_copy(c, text->data, text->size);
+  *(size_t *)lua_touserdata(L, 4) = text->size;
+  return 0;
+}
+
+const char *rt_result_json(rt_native_call *c, int n, size_t *size) {
+  const rt_value *v = rt_result(c, n);
+  lua_State *L = rt_prepared_of(c)->host->L;
+  char *json = NULL;
+  size_t length = 0;
+  if (!v) return NULL;
+  lua_pushcfunction(L, write_json);
+  lua_pushlightuserdata(L, c);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)v);
+  lua_pushlightuserdata(L, &json);
+  lua_pushlightuserdata(L, &length);
+  if (lua_pcall(L, 4, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (size) *size = json ? length : 0;
+  return json;
+}
+
 int rt_result_count(const rt_native_call *c) {
-  const prepared *p = of(c);
-  return p->performed && !c->failed ? c->result_count : 0;
+  return rt_prepared_of(c)->over && !c->failed ? c->result_count : 0;
 }
 
 const rt_value *rt_result(const rt_native_call *c, int n) {
@@ -294,5 +254,6 @@ const rt_value *rt_result(const rt_native_call *c, int n) {
 }
 
 const rt_problem *rt_problem_of(const rt_native_call *c) {
-  return of(c)->performed && c->failed ? &of(c)->problem : NULL;
+  const rt_prepared *p = rt_prepared_of(c);
+  return p->over && c->failed ? &p->problem : NULL;
 }
