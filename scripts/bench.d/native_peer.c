@@ -88,7 +88,7 @@ static void hash_file(const char *path, char *text) {
            (unsigned long long)hash.low64);
 }
 
-static char (*paths)[4096], (*sums)[33];
+static char **paths, (*sums)[33];
 
 static void *hashing(void *data) {
   (void)data;
@@ -103,7 +103,9 @@ static void read_list(const char *name) {
   sums = malloc((size_t)count * sizeof *sums);
   if (!list || !paths || !sums) exit(1);
   for (long i = 0; i < count; i++) {
-    if (!fgets(paths[i], sizeof *paths, list)) exit(1);
+    size_t room = 0;
+    paths[i] = NULL;
+    if (getline(&paths[i], &room, list) < 0) exit(1);
     paths[i][strcspn(paths[i], "\n")] = '\0';
   }
   fclose(list);

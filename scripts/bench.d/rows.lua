@@ -288,24 +288,26 @@ return function(bench)
     bounds = { { "rt.map of a native node", "us", beside = "C with threads", at_most = 1.11 } },
   }
 
-  -- Files of 1 to 256 KiB, as many of one as of twice the size, in twenty folders.
+  -- Files of 1 KiB to 1 MiB, as many of one as of twice the size, in twenty folders: as large on
+  -- the whole as those people keep.
   local list, files = work .. "tree.list", 2000
   local function plant()
     local block, paths = {}, {}
-    for i = 1, 256 do block[i] = (("%d "):format(i * 7919)):rep(1024):sub(1, 1024) end
+    for i = 1, 1024 do block[i] = (("%d "):format(i * 7919)):rep(1024):sub(1, 1024) end
     local text = table.concat(block)
     for i = 1, files do
       local folder = ("%stree/%02d"):format(work, i % 20)
       if i <= 20 then os.execute("mkdir -p '" .. folder .. "'") end
       paths[i] = ("%s/%04d"):format(folder, i)
       local file = assert(io.open(paths[i], "wb"))
-      local size = math.floor(1024 * 2 ^ (8 * (i * 0.6180339887 % 1)))
+      local size = math.floor(1024 * 2 ^ (10 * (i * 0.6180339887 % 1)))
       assert(file:write(tostring(i), text:sub(1, size)))
       file:close()
     end
     local file = assert(io.open(list, "w"))
     assert(file:write(table.concat(paths, "\n"), "\n"))
     file:close()
+    os.execute("sync")
   end
 
   -- All must come to the same sums.
@@ -320,7 +322,7 @@ return function(bench)
   end
 
   row {
-    name = "hash", title = "every file of a tree of 2,000 hashed, each of them", figure = "us",
+    name = "hash", title = "hashing 2,000 files of 1 KiB to 1 MiB, each of them", figure = "us",
     repetitions = 21, before = plant,
     contenders = {
       { "rt.map of a native node", hashing { "env", "RT_BENCH_HASH=" .. bench.build .. "hash.so",
