@@ -210,7 +210,10 @@ describe("an offload node", function()
       "--grace", "0.05", "-e", [[
       local rt = require "railtracks"
         local odd = rt.load(...)
-        pcall(rt.timeout, 0.01, odd.never)
+        local task = rt.spawn(odd.never)
+        while rt.stats().running == 0 do rt.sleep(0.001) end
+        task:cancel()
+        rt.settle { task }
         print(rt.map(odd.echo_offload, { 1, 2, 3 })[3])
       ]], plugins .. "odd.so" }
     assert.equal("3\n", output, said)
