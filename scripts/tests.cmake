@@ -15,6 +15,9 @@ foreach(file ${c_tests})
   add_test(NAME c/${name} COMMAND ${name})
 endforeach()
 
+# C modules of Lua (luv) find Lua in it, as in any program that embeds the engine.
+set_target_properties(embed_test PROPERTIES ENABLE_EXPORTS ON)
+
 # Allocations and calls of libuv made by our objects can be made to fail.
 target_link_options(fault_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
                     -Wl,--wrap=strdup,--wrap=uv_loop_init,--wrap=uv_async_init)

@@ -8,7 +8,7 @@ describe("pairs(rt)", function()
       found[name] = value
     end
     for _, name in ipairs { "call", "context", "flow", "function_node", "json", "require", "retry",
-      "run", "verify", "wrap" } do
+      "run", "uv", "verify", "wrap" } do
       assert.is_not_nil(found[name], name)
       assert.equal(rt[name], found[name])
     end

@@ -203,6 +203,21 @@ function rt.sleep(seconds) end
 ---@return number seconds  of a monotonic clock
 function rt.now() end
 
+--- Waits for a callback. `start` is called at once; the wait ends when it, or whatever it has
+--- handed them to, calls `resume(...)`, whose arguments are returned, or `fail(err)`, whose
+--- argument is raised. Only the first call of the two counts; it returns true, others false.
+--- What `start` returns is called when the wait is cancelled, or its deadline passes, and then
+--- only; it may not wait.
+---@async
+---@param start fun(resume: (fun(...): boolean), fail: (fun(err: any): boolean)): function?
+---@return any ...
+function rt.await(start) end
+
+--- luv on the engine's loop: all that libuv has. `require "luv"` gives the same. Its callbacks
+--- run outside every call; one that raises fails the run. See docs/io.md.
+---@type table
+rt.uv = {}
+
 --- Lets at most n tasks at a time pass; those that wait are served first come, first served.
 ---@class railtracks.Semaphore
 local Semaphore = {}

@@ -211,6 +211,9 @@ void rt_reason_unref(rt_reason *reason);
  * started. 'what' is the function's name. */
 rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what);
 
+/* There is no running call: raises that 'what' needs one. */
+_Noreturn void rt_call_refuse_outside(lua_State *L, const rt_engine *e, const char *what);
+
 /* The running call, NULL outside a run. */
 rt_call *rt_call_current(const rt_engine *e);
 

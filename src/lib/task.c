@@ -163,9 +163,7 @@ static int spawn(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *parent = rt_call_current(e);
   rt_node *node = rt_lib_node(L, e, 1, "rt.spawn");
-  if (!parent)
-    rt_error_raise(L, "usage", "rt.spawn outside a run: start one with rt.run(node, ...)");
-
+  if (!parent) rt_call_refuse_outside(L, e, "rt.spawn");
   if (parent->over || parent->status != RT_RUNNING)
     rt_error_raise(L, "usage", "rt.spawn by a finalizer: call %s has just ended",
                    parent->node->name);
