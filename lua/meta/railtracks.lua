@@ -68,13 +68,15 @@ function Task:status() end
 
 ---@alias railtracks.ErrorKind
 ---| "usage" | "timeout" | "cancelled" | "deadlock" | "budget" | "fatal" | "any" | "declined"
----| "journal" | "json"
+---| "journal" | "json" | "native" | "process" | "fs" | "net"
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
 ---@field kind railtracks.ErrorKind
 ---@field message string
 ---@field reason? any  of a cancellation, or why it was declined
+---@field code? string   of kinds process, fs and net: such as "ENOENT"
+---@field path? string   the file or program it is about
 ---@field errors? any[]  of kind "any": every failure
 ---@field node? string
 ---@field call? string
@@ -400,6 +402,99 @@ function rt.load(path) end
 
 ---@return railtracks.Stats
 function rt.stats() end
+
+--- Programs. See docs/io.md.
+---@class railtracks.process
+rt.process = {}
+
+---@class railtracks.ProcessOptions
+---@field [integer] string|number  the program and its arguments
+---@field shell? boolean           the first is a command for /bin/sh, the others are its $1, $2 ...
+---@field cwd? string
+---@field env? table<string, string|number|false>  added to ours; false takes one away
+---@field stdin? "pipe"|"inherit"|"null"   default "null", but "pipe" with input or rt.process.spawn
+---@field stdout? "pipe"|"inherit"|"null"  default "pipe"
+---@field stderr? "pipe"|"inherit"|"null"|"stdout"  default "pipe"
+---@field record? "all"|"none"     "none" keeps arguments and results out of the journal
+
+---@class railtracks.RunOptions: railtracks.ProcessOptions
+---@field input? string            for its standard input
+---@field timeout? number          seconds it may take
+---@field max_output? integer      bytes it may write, in all; default 64 MiB
+
+---@class railtracks.ProcessResult
+---@field code? integer   nil if a signal has ended it
+---@field signal? string  that signal, such as "SIGTERM"
+---@field stdout? string  nil unless "pipe"
+---@field stderr? string
+
+--- Runs a program to its end. That it ends with another code than 0 is no error.
+---@async
+---@param options railtracks.RunOptions
+---@return railtracks.ProcessResult
+function rt.process.run(options) end
+
+--- Starts a program as a task of the current call.
+---@async
+---@param options railtracks.ProcessOptions
+---@return railtracks.Process
+function rt.process.spawn(options) end
+
+--- A program that was started. Closing it (`<close>`) ends it and its whole group.
+---@class railtracks.Process
+---@field pid integer
+---@field task railtracks.Task  ends when it has exited
+---@field stdin? railtracks.Stream
+---@field stdout? railtracks.Stream
+---@field stderr? railtracks.Stream
+local Process = {}
+
+--- Waits until it has exited.
+---@async
+---@return { code: integer?, signal: string? }
+function Process:wait() end
+
+--- Sends a signal to its group; false if it has exited.
+---@param signal? string|integer  default "TERM"
+---@return boolean
+function Process:kill(signal) end
+
+--- Ends it with its group if it has not exited, and closes its streams.
+---@async
+function Process:close() end
+
+--- Bytes from and to a process or another machine.
+---@class railtracks.Stream
+---@field name string
+local Stream = {}
+
+--- What has come, at least one byte; with a number that many, fewer only at the end; with "a" all
+--- there will be. Nil at the end.
+---@async
+---@param how? integer|"a"
+---@return string?
+function Stream:read(how) end
+
+--- The next line without its end ("\n" or "\r\n"); nil at the end.
+---@async
+---@param longest? integer  bytes a line may have; default 1 MiB
+---@return string?
+function Stream:read_line(longest) end
+
+---@param longest? integer
+---@return async fun(): string?
+function Stream:lines(longest) end
+
+--- Writes all of it; waits until the system has taken it.
+---@async
+---@param data string
+function Stream:write(data) end
+
+--- No more will be written; reading goes on.
+---@async
+function Stream:shutdown() end
+
+function Stream:close() end
 
 --- The kind of an error of the engine's, else nil.
 ---@param e any

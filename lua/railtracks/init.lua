@@ -43,6 +43,7 @@ local later = {
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
   load = { "railtracks.plugin" },
+  process = { "railtracks.process" },
   require = { "railtracks.require" },
   retry = { "railtracks.retry", "retry" },
   uv = { "railtracks.uv" },

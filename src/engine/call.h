@@ -100,6 +100,7 @@ struct rt_call {
   bool shielded : 1;        /* the cancellation of its caller does not reach it */
   bool cut : 1;             /* the grace is over: its cleanup cannot wait any more */
   bool fatal : 1;           /* what was raised in it is a failure that no pcall stops */
+  bool alone : 1;           /* its failure is told, and is nobody else's */
   bool gone : 1;            /* it has ended, and its parent knows */
   bool lamented : 1;        /* standard error was told that nobody waits for its failure */
   bool found_ahead : 1;     /* marks of a search for a circle */
