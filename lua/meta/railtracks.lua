@@ -403,6 +403,94 @@ function rt.load(path) end
 ---@return railtracks.Stats
 function rt.stats() end
 
+--- Files. Errors are of kind "fs", with `code` and `path`. See docs/io.md.
+---@class railtracks.fs
+rt.fs = {}
+
+--- All of a file, a FIFO or a device.
+---@async
+---@param path string
+---@return string
+function rt.fs.read(path) end
+
+--- Puts a file with these contents in the place of the one there is, whole or not at all.
+---@async
+---@param path string
+---@param data string
+---@param options? { mode: integer? }  default: that of the file there was
+function rt.fs.write(path, data, options) end
+
+--- Adds to the end of a file, which is made if there is none.
+---@async
+---@param path string
+---@param data string
+function rt.fs.append(path, data) end
+
+--- The lines of a file without their newlines: `for line in rt.fs.lines(path) do`. Leaving the
+--- loop closes it.
+---@async
+---@param path string
+---@return async fun(): string?
+---@return nil
+---@return nil
+---@return any closed
+function rt.fs.lines(path) end
+
+--- The names in a folder, sorted.
+---@async
+---@param path string
+---@return string[]
+function rt.fs.list(path) end
+
+---@class railtracks.Stat
+---@field type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"
+---@field size integer
+---@field mode integer      permission bits
+---@field modified number   seconds since 1970; likewise:
+---@field changed number
+---@field accessed number
+---@field uid integer
+---@field gid integer
+---@field dev integer
+---@field ino integer
+---@field nlink integer
+
+---@async
+---@param path string
+---@param options? { follow: boolean? }  false: of a link itself
+---@return railtracks.Stat
+function rt.fs.stat(path, options) end
+
+---@async
+---@param path string
+---@param options? { parents: boolean?, mode: integer? }  parents: those above it too; it may exist
+function rt.fs.mkdir(path, options) end
+
+---@async
+---@param path string
+---@param options? { recursive: boolean? }  all that is in a folder, too
+function rt.fs.remove(path, options) end
+
+---@async
+---@param from string
+---@param to string
+function rt.fs.rename(from, to) end
+
+--- A new folder, which is removed when it is closed: `local folder <close> = rt.fs.tempdir()`.
+---@async
+---@return { path: string }
+function rt.fs.tempdir() end
+
+--- What happens to a file or in a folder: `for event in rt.fs.watch(path) do`. Leaving the loop
+--- ends it.
+---@async
+---@param path string
+---@return async fun(): { name: string, type: "change"|"rename" }
+---@return nil
+---@return nil
+---@return any closed
+function rt.fs.watch(path) end
+
 --- Programs. See docs/io.md.
 ---@class railtracks.process
 rt.process = {}

@@ -54,14 +54,20 @@ end
 --- The first line, without its newline or carriage return and newline; nil if it is not there
 --- yet; nil and true, with nothing taken, if it has more than `longest` bytes.
 function Buffer:take_line(longest)
+  local line, too_long = self:take_text(longest)
+  if not line then return nil, too_long end
+  return byte(line, #line) == 13 and sub(line, 1, -2) or line
+end
+
+--- The same, but what stands before the newline is left as it is.
+function Buffer:take_text(longest)
   for i = self.next, self.last do
     local from = i == self.first and self.at or 1
     local stop = find(self[i], "\n", from, true)
     if stop then
       local size = self.clean + stop - from
       if size > longest then return nil, true end
-      local line = self:take(size + 1)
-      return sub(line, 1, byte(line, size) == 13 and size - 1 or size)
+      return sub(self:take(size + 1), 1, size)
     end
     self.clean = self.clean + #self[i] - from + 1
     self.next = i + 1

@@ -40,6 +40,7 @@ local rt = {
 local later = {
   context = { "railtracks.context" },
   flow = { "railtracks.flow" },
+  fs = { "railtracks.fs" },
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
   load = { "railtracks.plugin" },

@@ -9,27 +9,13 @@ local system = {}
 
 -- Errors --------------------------------------------------------------------------------
 
---- Messages by code, as "ENOENT"; made when luv has given no more than the code.
-local messages
-
-local function message_of(code)
-  if not messages then
-    messages = {}
-    for number = 1, 4095 do
-      local text, name = uv.translate_sys_error(number)
-      if name and not messages[name] then messages[name] = text end
-    end
-  end
-  return messages[code] or code
-end
-
 --- The code of an error of luv's ("ENOENT: no such file or directory: /there", or a code
 --- alone), and what it says.
 local function read_error(err)
   local code = err:match "^%u[%u%d_]*"
   if not code then return nil, err end
-  local text = err == code and message_of(code) or err
-  return code, text:match("^%u[%u%d_]*: ([^:]*)") or code
+  local text = err == code and core.error_message(code) or err
+  return code, text:match("^%u[%u%d_]*: ([^:]*)") or text
 end
 
 --- Raises what luv has said as an error of the engine's: "fs.read: no such file or directory:

@@ -73,6 +73,23 @@ static int open_uv(lua_State *L) {
   return 1;
 }
 
+/* core.error_message("ENOENT") -> "no such file or directory"; the name itself if libuv does
+ * not know it. */
+static int error_message(lua_State *L) {
+  static const struct {
+    const char *name, *message;
+  } errors[] = {
+#define ERROR(name, message) {#name, message},
+      UV_ERRNO_MAP(ERROR)
+#undef ERROR
+  };
+  const char *name = luaL_checkstring(L, 1);
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    if (strcmp(errors[i].name, name) == 0) name = errors[i].message;
+  lua_pushstring(L, name);
+  return 1;
+}
+
 /* ---- what must not be luv's own ---- */
 
 /* uv.run(mode), outside a run only: the loop is not to be run inside itself. Upvalues: the
@@ -198,6 +215,6 @@ static int guard_uv(lua_State *L) {
 
 void rt_lib_open_uv(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {
-      {"guard_uv", guard_uv}, {"open_uv", open_uv}, {NULL, NULL}};
+      {"error_message", error_message}, {"guard_uv", guard_uv}, {"open_uv", open_uv}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
 }
