@@ -179,8 +179,8 @@ describe("rt.fs", function()
       assert.equal("false\tEFBIG\ttrue\told\t1\n", output)
       if not may_mount then return end
       output = sh([[unshare -m sh -c 'mount -t tmpfs -o size=128k none "$1" &&
-        printf old >"$1/file" && exec "$2" run --journal none -e "$3" "$1/file"' sh %s %s %s]], folder,
-        helper.quote(helper.program), helper.quote(script))
+        printf old >"$1/file" && exec "$2" run --journal none -e "$3" "$1/file"' sh %s %s %s]],
+        folder, helper.quote(helper.program), helper.quote(script))
       assert.equal("false\tENOSPC\ttrue\told\t1\n", output)
     end)
 

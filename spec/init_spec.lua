@@ -8,7 +8,7 @@ describe("pairs(rt)", function()
       found[name] = value
     end
     for _, name in ipairs { "call", "context", "flow", "fs", "function_node", "json",
-      "process", "require", "retry", "run", "uv", "verify", "wrap" } do
+      "net", "process", "require", "retry", "run", "uv", "verify", "wrap" } do
       assert.is_not_nil(found[name], name)
       assert.equal(rt[name], found[name])
     end

@@ -491,6 +491,64 @@ function rt.fs.tempdir() end
 ---@return any closed
 function rt.fs.watch(path) end
 
+--- Connections of TCP and of sockets in the file system. Errors are of kind "net", with `code`.
+---@class railtracks.net
+rt.net = {}
+
+---@class railtracks.Connection: railtracks.Stream
+---@field host? string   of the other end, as an address
+---@field port? integer
+---@field path? string   of the socket
+
+---@class railtracks.Address
+---@field host? string
+---@field port? integer
+---@field path? string      of a socket in the file system, instead of host and port
+---@field nodelay? boolean  false: small writes may wait to be sent together
+
+---@class railtracks.ConnectOptions: railtracks.Address
+---@field timeout? number  seconds
+
+---@class railtracks.ListenOptions: railtracks.Address
+---@field backlog? integer  connections the system holds until they are taken
+
+---@async
+---@param host string|railtracks.ConnectOptions
+---@param port? integer
+---@param options? railtracks.ConnectOptions
+---@return railtracks.Connection
+function rt.net.connect(host, port, options) end
+
+--- Takes connections at a host's port (0: one that is free; no host: 127.0.0.1). With a handler it
+--- is a task of the current call, and each connection a call below it, which closes it at its end.
+---@async
+---@param host string|railtracks.ListenOptions|nil
+---@param port integer
+---@param options? railtracks.ListenOptions
+---@param handler? fun(connection: railtracks.Connection)|railtracks.Node
+---@return railtracks.Listener
+---@overload fun(host: string?, port: integer, handler: function): railtracks.Listener
+---@overload fun(options: railtracks.ListenOptions, handler: function?): railtracks.Listener
+function rt.net.listen(host, port, options, handler) end
+
+---@class railtracks.Listener
+---@field name string            where it listens
+---@field host? string
+---@field port? integer
+---@field task? railtracks.Task  with a handler
+local Listener = {}
+
+--- The next connection; nil once it is closed.
+---@async
+---@return railtracks.Connection?
+function Listener:accept() end
+
+---@return async fun(): railtracks.Connection?
+function Listener:connections() end
+
+--- Takes no more; those taken stay.
+function Listener:close() end
+
 --- Programs. See docs/io.md.
 ---@class railtracks.process
 rt.process = {}

@@ -44,6 +44,7 @@ local later = {
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
   load = { "railtracks.plugin" },
+  net = { "railtracks.net" },
   process = { "railtracks.process" },
   require = { "railtracks.require" },
   retry = { "railtracks.retry", "retry" },
