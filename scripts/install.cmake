@@ -71,7 +71,7 @@ install(CODE "
   file(WRITE \"\$ENV{DESTDIR}\${file}\" \"prefix=\${CMAKE_INSTALL_PREFIX}\\n\${text}\")")
 
 # One Debian package. What the binaries are linked to is found by dpkg-shlibdeps;
-# rt.json and the program load cjson when they are first used.
+# rt.json loads cjson and rt.uv luv when they are first used.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "The Railtracks for Lua authors")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "workflows of Lua functions, every call tracked")
@@ -82,7 +82,7 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION interpreters)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS lua-cjson)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "lua-cjson, lua-luv")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS lua5.4)
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "liblua5.4-dev, libuv1-dev, libsqlite3-dev")
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)

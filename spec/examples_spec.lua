@@ -102,3 +102,64 @@ saffron: timeout
     assert.equal("milk from the corner\n", example { "orders.lua", "milk" })
   end)
 end)
+
+describe("examples/pipeline.lua", function()
+  local folder
+  helper.each_in_folder(function(path) folder = path end)
+
+  local function sh(command)
+    local output, said, status = helper.shell(command)
+    assert.equal(0, status, said)
+    return output
+  end
+
+  --- A repository with a commit of each author, in this order.
+  local function repository(authors)
+    local lines = { "cd " .. folder, "git init -q .", "git config user.email x@example.com" }
+    for i, author in ipairs(authors) do
+      lines[#lines + 1] = ("git -c user.name='%s' commit -q --allow-empty -m 'number %d'"):format(
+        author, i)
+    end
+    sh(table.concat(lines, " && "))
+    return folder
+  end
+
+  it("counts commits and compresses their lines", function()
+    local output = example { "pipeline.lua", repository { "Ann", "Ben", "Ann" },
+      folder .. "/out.gz" }
+    local size = #helper.read(folder .. "/out.gz")
+    assert.equal(("     2  Ann\n     1  Ben\n3 commits, %d bytes compressed\n"):format(size), output)
+    local lines = sh("zcat " .. folder .. "/out.gz")
+    assert.matches("^%x+  Ann%s+number 3\n%x+  Ben%s+number 2\n%x+  Ann%s+number 1\n$", lines)
+  end)
+
+  it("fails where there is no repository, and says why", function()
+    local output, said, status = helper.run { "run", "examples/pipeline.lua", folder }
+    assert.equal("", output)
+    assert.equal(1, status)
+    assert.matches("not a git repository", said, 1, true)
+    assert.matches("git log failed", said, 1, true)
+  end)
+end)
+
+describe("examples/watch.lua", function()
+  it("shows itself without arguments", function()
+    assert.equal("made: rename\nsomething has changed\necho: exit 0\n", example { "watch.lua" })
+  end)
+
+  it("runs a program at each change, ends one that still runs, and stops at Ctrl-C", function()
+    local folder <close> = helper.temporary()
+    local running <close> = helper.start { "run", "examples/watch.lua", folder.path, "sh", "-c",
+      "echo started; test -e " .. folder.path .. "/two && exit 3; sleep 3600 & wait" }
+    helper.wait_for("the watch", function()
+      helper.write(folder.path .. "/one", "x")
+      return helper.read(running.output):find "started"
+    end)
+    helper.write(folder.path .. "/two", "x")
+    running:wait_for_output "sh: exit 3"
+    running:kill "INT"
+    local _, said, status = running:wait()
+    assert.equal("", said)
+    assert.equal(130, status)
+  end)
+end)

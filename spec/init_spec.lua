@@ -7,8 +7,8 @@ describe("pairs(rt)", function()
       assert.is_nil(found[name], name)
       found[name] = value
     end
-    for _, name in ipairs { "call", "context", "flow", "function_node", "json", "require", "retry",
-      "run", "verify", "wrap" } do
+    for _, name in ipairs { "call", "context", "flow", "fs", "function_node", "json",
+      "net", "process", "require", "retry", "run", "uv", "verify", "wrap" } do
       assert.is_not_nil(found[name], name)
       assert.equal(rt[name], found[name])
     end

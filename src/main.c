@@ -181,7 +181,13 @@ int main(int argc, char **argv) {
   int code = 1;
   if (status == LUA_OK) code = (int)lua_tointeger(L, -1);
   else fprintf(stderr, "railtracks: %s\n", luaL_tolstring(L, -1, NULL));
+  rt_engine *engine = caught.engine;
   caught.engine = NULL;  // what is left is to write the journal to its end
+  if (engine && !rt_engine_settle(engine, engine->grace)) {
+    rt_journal_close(engine->journal);
+    fflush(NULL);
+    _exit(code);
+  }
   lua_close(L);
   return code;
 }

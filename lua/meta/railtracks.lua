@@ -68,13 +68,15 @@ function Task:status() end
 
 ---@alias railtracks.ErrorKind
 ---| "usage" | "timeout" | "cancelled" | "deadlock" | "budget" | "fatal" | "any" | "declined"
----| "journal" | "json"
+---| "journal" | "json" | "native" | "process" | "fs" | "net"
 
 --- An error of the engine's. Users' errors are any value and pass through as they are.
 ---@class railtracks.Error
 ---@field kind railtracks.ErrorKind
 ---@field message string
 ---@field reason? any  of a cancellation, or why it was declined
+---@field code? string   of kinds process, fs and net: such as "ENOENT"
+---@field path? string   the file or program it is about
 ---@field errors? any[]  of kind "any": every failure
 ---@field node? string
 ---@field call? string
@@ -202,6 +204,21 @@ function rt.sleep(seconds) end
 
 ---@return number seconds  of a monotonic clock
 function rt.now() end
+
+--- Waits for a callback. `start` is called at once; the wait ends when it, or whatever it has
+--- handed them to, calls `resume(...)`, whose arguments are returned, or `fail(err)`, whose
+--- argument is raised. Only the first call of the two counts; it returns true, others false.
+--- What `start` returns is called when the wait is cancelled, or its deadline passes, and then
+--- only; it may not wait.
+---@async
+---@param start fun(resume: (fun(...): boolean), fail: (fun(err: any): boolean)): function?
+---@return any ...
+function rt.await(start) end
+
+--- luv on the engine's loop: all that libuv has. `require "luv"` gives the same. Its callbacks
+--- run outside every call; one that raises fails the run. See docs/io.md.
+---@type table
+rt.uv = {}
 
 --- Lets at most n tasks at a time pass; those that wait are served first come, first served.
 ---@class railtracks.Semaphore
@@ -385,6 +402,245 @@ function rt.load(path) end
 
 ---@return railtracks.Stats
 function rt.stats() end
+
+--- Files. Errors are of kind "fs", with `code` and `path`. See docs/io.md.
+---@class railtracks.fs
+rt.fs = {}
+
+--- All of a file, a FIFO or a device.
+---@async
+---@param path string
+---@return string
+function rt.fs.read(path) end
+
+--- Puts a file with these contents in the place of the one there is, whole or not at all.
+---@async
+---@param path string
+---@param data string
+---@param options? { mode: integer? }  default: that of the file there was
+function rt.fs.write(path, data, options) end
+
+--- Adds to the end of a file, which is made if there is none.
+---@async
+---@param path string
+---@param data string
+function rt.fs.append(path, data) end
+
+--- The lines of a file without their newlines: `for line in rt.fs.lines(path) do`. Leaving the
+--- loop closes it.
+---@async
+---@param path string
+---@return async fun(): string?
+---@return nil
+---@return nil
+---@return any closed
+function rt.fs.lines(path) end
+
+--- The names in a folder, sorted.
+---@async
+---@param path string
+---@return string[]
+function rt.fs.list(path) end
+
+---@class railtracks.Stat
+---@field type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"
+---@field size integer
+---@field mode integer      permission bits
+---@field modified number   seconds since 1970; likewise:
+---@field changed number
+---@field accessed number
+---@field uid integer
+---@field gid integer
+---@field dev integer
+---@field ino integer
+---@field nlink integer
+
+---@async
+---@param path string
+---@param options? { follow: boolean? }  false: of a link itself
+---@return railtracks.Stat
+function rt.fs.stat(path, options) end
+
+---@async
+---@param path string
+---@param options? { parents: boolean?, mode: integer? }  parents: those above it too; it may exist
+function rt.fs.mkdir(path, options) end
+
+---@async
+---@param path string
+---@param options? { recursive: boolean? }  all that is in a folder, too
+function rt.fs.remove(path, options) end
+
+---@async
+---@param from string
+---@param to string
+function rt.fs.rename(from, to) end
+
+--- A new folder, which is removed when it is closed: `local folder <close> = rt.fs.tempdir()`.
+---@async
+---@return { path: string }
+function rt.fs.tempdir() end
+
+--- What happens to a file or in a folder: `for event in rt.fs.watch(path) do`. Leaving the loop
+--- ends it.
+---@async
+---@param path string
+---@return async fun(): { name: string, type: "change"|"rename" }
+---@return nil
+---@return nil
+---@return any closed
+function rt.fs.watch(path) end
+
+--- Connections of TCP and of sockets in the file system. Errors are of kind "net", with `code`.
+---@class railtracks.net
+rt.net = {}
+
+---@class railtracks.Connection: railtracks.Stream
+---@field host? string   of the other end, as an address
+---@field port? integer
+---@field path? string   of the socket
+
+---@class railtracks.Address
+---@field host? string
+---@field port? integer
+---@field path? string      of a socket in the file system, instead of host and port
+---@field nodelay? boolean  false: small writes may wait to be sent together
+
+---@class railtracks.ConnectOptions: railtracks.Address
+---@field timeout? number  seconds
+
+---@class railtracks.ListenOptions: railtracks.Address
+---@field backlog? integer  connections the system holds until they are taken
+
+---@async
+---@param host string|railtracks.ConnectOptions
+---@param port? integer
+---@param options? railtracks.ConnectOptions
+---@return railtracks.Connection
+function rt.net.connect(host, port, options) end
+
+--- Takes connections at a host's port (0: one that is free; no host: 127.0.0.1). With a handler it
+--- is a task of the current call, and each connection a call below it, which closes it at its end.
+---@async
+---@param host string|railtracks.ListenOptions|nil
+---@param port integer
+---@param options? railtracks.ListenOptions
+---@param handler? fun(connection: railtracks.Connection)|railtracks.Node
+---@return railtracks.Listener
+---@overload fun(host: string?, port: integer, handler: function): railtracks.Listener
+---@overload fun(options: railtracks.ListenOptions, handler: function?): railtracks.Listener
+function rt.net.listen(host, port, options, handler) end
+
+---@class railtracks.Listener
+---@field name string            where it listens
+---@field host? string
+---@field port? integer
+---@field task? railtracks.Task  with a handler
+local Listener = {}
+
+--- The next connection; nil once it is closed.
+---@async
+---@return railtracks.Connection?
+function Listener:accept() end
+
+---@return async fun(): railtracks.Connection?
+function Listener:connections() end
+
+--- Takes no more; those taken stay.
+function Listener:close() end
+
+--- Programs. See docs/io.md.
+---@class railtracks.process
+rt.process = {}
+
+---@class railtracks.ProcessOptions
+---@field [integer] string|number  the program and its arguments
+---@field shell? boolean           the first is a command for /bin/sh, the others are its $1, $2 ...
+---@field cwd? string
+---@field env? table<string, string|number|false>  added to ours; false takes one away
+---@field stdin? "pipe"|"inherit"|"null"   default "null", but "pipe" with input or rt.process.spawn
+---@field stdout? "pipe"|"inherit"|"null"  default "pipe"
+---@field stderr? "pipe"|"inherit"|"null"|"stdout"  default "pipe"
+---@field record? "all"|"none"     "none" keeps arguments and results out of the journal
+
+---@class railtracks.RunOptions: railtracks.ProcessOptions
+---@field input? string            for its standard input
+---@field timeout? number          seconds it may take
+---@field max_output? integer      bytes it may write, in all; default 64 MiB
+
+---@class railtracks.ProcessResult
+---@field code? integer   nil if a signal has ended it
+---@field signal? string  that signal, such as "SIGTERM"
+---@field stdout? string  nil unless "pipe"
+---@field stderr? string
+
+--- Runs a program to its end. That it ends with another code than 0 is no error.
+---@async
+---@param options railtracks.RunOptions
+---@return railtracks.ProcessResult
+function rt.process.run(options) end
+
+--- Starts a program as a task of the current call.
+---@async
+---@param options railtracks.ProcessOptions
+---@return railtracks.Process
+function rt.process.spawn(options) end
+
+--- A program that was started. Closing it (`<close>`) ends it and its whole group.
+---@class railtracks.Process
+---@field pid integer
+---@field task railtracks.Task  ends when it has exited
+---@field stdin? railtracks.Stream
+---@field stdout? railtracks.Stream
+---@field stderr? railtracks.Stream
+local Process = {}
+
+--- Waits until it has exited.
+---@async
+---@return { code: integer?, signal: string? }
+function Process:wait() end
+
+--- Sends a signal to its group; false if it has exited.
+---@param signal? string|integer  default "TERM"
+---@return boolean
+function Process:kill(signal) end
+
+--- Ends it with its group if it has not exited, and closes its streams.
+---@async
+function Process:close() end
+
+--- Bytes from and to a process or another machine.
+---@class railtracks.Stream
+---@field name string
+local Stream = {}
+
+--- What has come, at least one byte; with a number that many, fewer only at the end; with "a" all
+--- there will be. Nil at the end.
+---@async
+---@param how? integer|"a"
+---@return string?
+function Stream:read(how) end
+
+--- The next line without its end ("\n" or "\r\n"); nil at the end.
+---@async
+---@param longest? integer  bytes a line may have; default 1 MiB
+---@return string?
+function Stream:read_line(longest) end
+
+---@param longest? integer
+---@return async fun(): string?
+function Stream:lines(longest) end
+
+--- Writes all of it; waits until the system has taken it.
+---@async
+---@param data string
+function Stream:write(data) end
+
+--- No more will be written; reading goes on.
+---@async
+function Stream:shutdown() end
+
+function Stream:close() end
 
 --- The kind of an error of the engine's, else nil.
 ---@param e any

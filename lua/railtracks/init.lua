@@ -9,6 +9,7 @@ local rt = {
   any = core.any,
   array = core.array,
   as_completed = core.as_completed,
+  await = core.await,
   call = core.call,
   channel = core.channel,
   current = core.current,
@@ -39,11 +40,15 @@ local rt = {
 local later = {
   context = { "railtracks.context" },
   flow = { "railtracks.flow" },
+  fs = { "railtracks.fs" },
   function_node = { "railtracks.node", "function_node" },
   json = { "railtracks.json" },
   load = { "railtracks.plugin" },
+  net = { "railtracks.net" },
+  process = { "railtracks.process" },
   require = { "railtracks.require" },
   retry = { "railtracks.retry", "retry" },
+  uv = { "railtracks.uv" },
   verify = { "railtracks.verify" },
   wrap = { "railtracks.wrap" },
 }
@@ -76,6 +81,9 @@ end
 core.node_methods.with = function(node, options)
   return require "railtracks.node".with(node, options)
 end
+
+-- Whoever asks for luv gets ours: another one would have a loop that nobody runs.
+package.preload.luv = package.preload.luv or function() return rt.uv end
 
 -- Leaving -------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ struct rt_call {
   bool shielded : 1;        /* the cancellation of its caller does not reach it */
   bool cut : 1;             /* the grace is over: its cleanup cannot wait any more */
   bool fatal : 1;           /* what was raised in it is a failure that no pcall stops */
+  bool alone : 1;           /* its failure is told, and is nobody else's */
   bool gone : 1;            /* it has ended, and its parent knows */
   bool lamented : 1;        /* standard error was told that nobody waits for its failure */
   bool found_ahead : 1;     /* marks of a search for a circle */
@@ -210,6 +211,9 @@ void rt_reason_unref(rt_reason *reason);
  * the call's own cancellation if it has been cancelled. To be called before anything was
  * started. 'what' is the function's name. */
 rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what);
+
+/* There is no running call: raises that 'what' needs one. */
+_Noreturn void rt_call_refuse_outside(lua_State *L, const rt_engine *e, const char *what);
 
 /* The running call, NULL outside a run. */
 rt_call *rt_call_current(const rt_engine *e);

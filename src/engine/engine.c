@@ -60,7 +60,8 @@ static void stop_running(lua_State *L, lua_Debug *ar) {
   rt_call *c = rt_call_current(e);
   (void)ar;
   poked(&e->scheduler);
-  if (c && !c->over) rt_call_raise_cancelled(L, c);
+  if (!c) luaL_error(L, "stopped by the second signal");  // a callback of the event loop
+  if (!c->over) rt_call_raise_cancelled(L, c);
 }
 
 void rt_engine_stop(rt_engine *e) {
@@ -82,6 +83,24 @@ static void unwind_running(lua_State *L, lua_Debug *ar) {
 
 void rt_engine_unwind(rt_engine *e) {
   if (!e->stopped) rt_scheduler_hook(&e->scheduler, unwind_running);
+}
+
+/* ---- what outlasts all runs ---- */
+
+static void rang(uv_timer_t *alarm) { (void)alarm; }
+
+bool rt_engine_settle(rt_engine *e, int64_t patience) {
+  rt_scheduler *s = &e->scheduler;
+  if (!e->L) return true;
+  e->closing = true;
+  uint64_t end = uv_hrtime() + (uint64_t)patience, now;
+  while ((s->loop.active_reqs.count || s->loop.closing_handles) && (now = uv_hrtime()) < end) {
+    uv_update_time(&s->loop);
+    uv_timer_start(&s->alarm, rang, (end - now) / 1000000 + 1, 0);
+    uv_run(&s->loop, UV_RUN_ONCE);
+  }
+  uv_timer_stop(&s->alarm);
+  return !s->loop.active_reqs.count;
 }
 
 /* ---- running ---- */
@@ -158,6 +177,7 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
 static int close_engine(lua_State *L) {
   rt_engine *e = lua_touserdata(L, 1);
   if (!e->L) return 0;
+  e->closing = true;
   rt_runaway_free(e->runaway);
   rt_journal_close(e->journal);
   e->journal = NULL;

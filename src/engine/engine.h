@@ -52,6 +52,8 @@ struct rt_engine {
   int own_anchors;          /* anchors that stay as long as the engine */
   int exit_asked;           /* anchors the os.exit to be called after the run; 0: none */
   int exit_code;
+  int stray;                /* anchors what a callback failed with outside a run; 0: none */
+  bool closing;             /* callbacks of the loop are called no more */
   volatile int signal;      /* asked to end by this signal; 0 if not */
   int signal_seen;          /* what of it has been acted upon */
   volatile bool stopped;    /* rt_engine_stop was called */
@@ -98,6 +100,11 @@ rt_buf *rt_engine_text(rt_engine *e);
 /* After rt_engine_interrupt: unwinds the Lua that is running, once; does nothing where that
  * has begun. From a signal handler of the loop's own thread. */
 void rt_engine_unwind(rt_engine *e);
+
+/* No run will follow: waits until libuv has no request under way and no handle that is being
+ * closed, 'patience' nanoseconds at most; callbacks are called no more. False if there still are some: then the Lua state,
+ * which they write to, must not be closed. */
+bool rt_engine_settle(rt_engine *e, int64_t patience);
 
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */
 void rt_engine_loop(rt_engine *e, lua_State *L, const bool *done);

@@ -1,7 +1,7 @@
 /* gate.c -- may this coroutine wait, now? Asked before anything is started. */
 #include <lauxlib.h>
 
-#include "engine.h"
+#include "callback.h"
 
 /* What to write instead, for those functions of Lua that are met most. */
 static const struct {
@@ -73,10 +73,16 @@ static _Noreturn void refuse(lua_State *L, const rt_engine *e, const char *what)
                  advice_for(name));
 }
 
+_Noreturn void rt_call_refuse_outside(lua_State *L, const rt_engine *e, const char *what) {
+  if (rt_callback_runs(e))
+    rt_error_raise(L, "usage", "%s inside a callback of the event loop: no call runs there; let "
+                   "a task wait for the callback with rt.await", what);
+  rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
+}
+
 rt_call *rt_call_check(lua_State *L, rt_engine *e, const char *what) {
   rt_call *c = rt_call_current(e);
-  if (!c)
-    rt_error_raise(L, "usage", "%s outside a run: start one with rt.run(node, ...)", what);
+  if (!c) rt_call_refuse_outside(L, e, what);
   if (L != e->scheduler.active)
     rt_error_raise(L, "usage", "%s cannot wait in a coroutine resumed by Lua's own "
                    "coroutine.resume or wrap, kept before require 'railtracks'", what);

@@ -74,7 +74,12 @@ static void collect(lua_State *L, lua_Debug *ar) {
   // What collects at every byte of the last few gets nowhere.
   bool over = left <= limit / 64;
   m->mark = over ? m->used + limit / 16 : limit - left / 2;
-  if (!over || !c || c->over) return;
+  if (!over || (c && c->over)) return;
+  if (!c) {  // a callback of the event loop
+    for (rt_run *run = e->runs; run; run = run->next)
+      if (!run->waiter && run->root) rt_memory_fail(run->root);
+    luaL_error(L, "not enough memory");
+  }
 
   c->run->over_limit = true;
   char room[MESSAGE];

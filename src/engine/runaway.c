@@ -66,7 +66,10 @@ static void begin_slice(rt_runaway *r, const rt_engine *e) {
 
 /* "call 1.2 (load)"; also in a signal handler, with a buffer that does not grow. */
 static void name_call(const rt_call *c, rt_buf *out) {
-  if (!c) return;
+  if (!c) {
+    rt_buf_text(out, "a callback of the event loop");
+    return;
+  }
   rt_buf_text(out, "call ");
   rt_call_id(c, out);
   rt_buf_text(out, " (");
@@ -139,7 +142,7 @@ static void stop(lua_State *L, lua_Debug *ar) {
     r->raised = true;
     r->spent = 0;
   }
-  if (!c || c->over) return;
+  if (c && c->over) return;
 
   char room[1024];
   rt_buf text = {.data = room, .capacity = sizeof room - 1, .fixed = true};
@@ -151,6 +154,7 @@ static void stop(lua_State *L, lua_Debug *ar) {
   rt_error_push(L, "budget", "%s", room);
   lua_pushnumber(L, (lua_Number)e->slice_limit / 1e9);
   lua_setfield(L, -2, "seconds");
+  if (!c) lua_error(L);  // a callback of the event loop
   rt_call_add_identity(L, c);
   rt_call_raise_through(L, c);
 }

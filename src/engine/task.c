@@ -152,6 +152,7 @@ static int resumed(lua_State *L, int status, lua_KContext context) {
   if (task->interrupted) {
     rt_scheduler *s = rt_scheduler_of(L);
     task->interrupted = false;
+    if (kind->interrupted) kind->interrupted(L, task);
     s->class->interrupt(L, task);
   }
   task->kind = NULL;
@@ -295,10 +296,19 @@ static int64_t real_now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* What libuv calls before it polls (its timers) may have made a task ready, or armed an
+ * earlier timer: then it is not to sleep. */
+static void about_to_sleep(uv_prepare_t *before) {
+  rt_scheduler *s = before->loop->data;
+  if (s->done && (s->first || (s->heap_count && s->heap[0].due < s->waits_for)))
+    uv_stop(&s->loop);
+}
+
 /* Waits for I/O, or for 'left' nanoseconds, of which a virtual clock takes note. */
 static void wait_for_io(rt_scheduler *s, int64_t left) {
   int64_t longest = (int64_t)1 << 50;  // libuv adds it to its clock
   int64_t before = s->virtual_clock ? real_now() : 0;
+  s->waits_for = s->heap_count ? s->heap[0].due : RT_NEVER;
   if (left < RT_NEVER) {
     uv_update_time(&s->loop);
     uv_timer_start(&s->alarm, alarm_rang,
@@ -404,6 +414,9 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
     s->loop_open = true;
     s->loop.data = s;
     uv_timer_init(&s->loop, &s->alarm);
+    uv_prepare_init(&s->loop, &s->before);
+    uv_prepare_start(&s->before, about_to_sleep);
+    uv_unref((uv_handle_t *)&s->before);
     status = uv_async_init(&s->loop, &s->poke, poked);
   }
   if (status < 0) {
@@ -428,6 +441,7 @@ int rt_scheduler_open(rt_scheduler *s, lua_State *L, const rt_task_class *class,
 void rt_scheduler_close(rt_scheduler *s) {
   if (s->loop_open) {
     uv_close((uv_handle_t *)&s->alarm, NULL);
+    uv_close((uv_handle_t *)&s->before, NULL);
     if (s->poke.type == UV_ASYNC) uv_close((uv_handle_t *)&s->poke, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);

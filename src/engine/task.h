@@ -45,6 +45,9 @@ typedef struct rt_wait_kind {
   int (*finish)(lua_State *L, rt_task *task);
   /* Asked when a call below the task has ended: has this been what it waits for? NULL: no. */
   bool (*over)(const rt_task *task);
+  /* In the coroutine, once it was unlinked and before the interruption is raised; it must
+   * not raise. NULL: nothing is left to do. */
+  void (*interrupted)(lua_State *L, rt_task *task);
   /* Writes what it is waiting for, for people; NULL: the name. */
   void (*describe)(const rt_task *task, rt_buf *out);
 } rt_wait_kind;
@@ -131,6 +134,8 @@ struct rt_scheduler {
   uint32_t timer_order;
   uv_loop_t loop;
   uv_timer_t alarm;     /* wakes the loop for the earliest timer */
+  int64_t waits_for;    /* which is due then; RT_NEVER: there is none */
+  uv_prepare_t before;  /* asks whether the loop may sleep, when it is about to */
   uv_async_t poke;      /* wakes the loop from other threads and signal handlers */
   bool loop_open;
   /* What tests ask for, see testing.c; all off otherwise. */

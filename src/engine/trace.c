@@ -285,18 +285,19 @@ static rt_buf *new_buf(lua_State *L) {
   return b;
 }
 
-/* Pushes a failure of 'c' with the error at 'index'; 'traceback': its frames. */
+/* Pushes a failure of 'c' (NULL: of no call) with the error at 'index'; 'traceback': its
+ * frames. */
 static rt_failure *push_failure(lua_State *L, rt_call *c, int index, const char *traceback) {
   int top = lua_gettop(L);
   rt_buf *message = new_buf(L), *text = new_buf(L), *id = new_buf(L);
   rt_error_text(L, index, message);
   if (traceback) rt_buf_text(text, traceback);
   else write_traceback(L, c, text);
-  rt_call_id(c, id);
+  if (c) rt_call_id(c, id);
   rt_buf_char(id, '\0');
   rt_failure *f = rt_failure_push(L, id->failed ? "" : id->data, rt_error_kind(L, index), message,
                                   text);
-  f->began_in = rt_call_identity(c);
+  f->began_in = c ? rt_call_identity(c) : 0;
   rt_buf_free(message);
   rt_buf_free(text);
   rt_buf_free(id);
@@ -305,6 +306,16 @@ static rt_failure *push_failure(lua_State *L, rt_call *c, int index, const char 
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
   return f;
+}
+
+void rt_trace_push_failure(lua_State *L, int index, const char *where) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 12, NULL);
+  rt_trace_push_frames(L);
+  lua_pushfstring(L, "%s\n  %s", lua_tostring(L, -1), where);
+  push_failure(L, NULL, index, lua_tostring(L, -1));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 /* Pops the failure and keeps it as that of 'c'. */

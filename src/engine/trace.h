@@ -12,4 +12,8 @@ bool rt_trace_runs_call(lua_State *co, lua_Debug *ar);
 /* Pushes the frames above the running C function, as debug.traceback would show them. */
 void rt_trace_push_frames(lua_State *L);
 
+/* Pushes a failure of no call, with the error at 'index' and those frames, the last of which
+ * is told to be 'where'. */
+void rt_trace_push_failure(lua_State *L, int index, const char *where);
+
 #endif

@@ -333,6 +333,9 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_map(L, e);
   rt_lib_open_semaphore(L, e);
   rt_lib_open_channel(L, e);
+  rt_lib_open_resume(L, e);
+  rt_lib_open_uv(L, e);
+  rt_lib_open_descriptors(L, e);
   rt_lib_open_testing(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");

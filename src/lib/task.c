@@ -124,6 +124,7 @@ static void deliver_spawned(lua_State *L, rt_call *c, int first) {
     c->handle = 0;
   } else if (!c->rare || !c->rare->held) {
     warn(c, rt_failure_at(L, first + 1));
+    if (c->alone) rt_call_observe(c);
   }
 }
 
@@ -163,9 +164,7 @@ static int spawn(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *parent = rt_call_current(e);
   rt_node *node = rt_lib_node(L, e, 1, "rt.spawn");
-  if (!parent)
-    rt_error_raise(L, "usage", "rt.spawn outside a run: start one with rt.run(node, ...)");
-
+  if (!parent) rt_call_refuse_outside(L, e, "rt.spawn");
   if (parent->over || parent->status != RT_RUNNING)
     rt_error_raise(L, "usage", "rt.spawn by a finalizer: call %s has just ended",
                    parent->node->name);
@@ -244,6 +243,13 @@ static int task_cancel(lua_State *L) {
   return 1;
 }
 
+/* core.let_alone(task): when it fails that is told on standard error and in the journal, and
+ * its caller does not fail with it. */
+static int let_alone(lua_State *L) {
+  check_task(L, "core.let_alone")->call->alone = true;
+  return 0;
+}
+
 static void push_id(lua_State *L, const rt_call *c) {
   rt_buf id = {0};
   rt_call_id(c, &id);
@@ -295,7 +301,8 @@ static int task_gc(lua_State *L) {
 }
 
 void rt_lib_open_task(lua_State *L, rt_engine *e) {
-  static const luaL_Reg functions[] = {{"spawn", spawn}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"let_alone", let_alone}, {"spawn", spawn}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"status", task_status}, {"cancel", task_cancel}, {NULL, NULL}};
   rt_lib_add(L, e, functions);

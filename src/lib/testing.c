@@ -109,9 +109,10 @@ typedef struct handles {
 
 static void count_handle(uv_handle_t *handle, void *data) {
   handles *found = data;
-  const void *own[] = {&found->s->alarm, &found->s->poke};
-  found->count += handle != own[0] && handle != own[1] && handle != found->pool &&
-                  !uv_is_closing(handle);
+  const void *own[] = {&found->s->alarm, &found->s->poke, &found->s->before, found->pool};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (handle == own[i]) return;
+  found->count += !uv_is_closing(handle);
 }
 
 static void put_count(lua_State *L, const char *name, lua_Integer count) {
