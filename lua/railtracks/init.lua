@@ -42,6 +42,7 @@ local later = {
   flow = { "railtracks.flow" },
   fs = { "railtracks.fs" },
   function_node = { "railtracks.node", "function_node" },
+  http = { "railtracks.http" },
   json = { "railtracks.json" },
   load = { "railtracks.plugin" },
   net = { "railtracks.net" },

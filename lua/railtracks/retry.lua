@@ -89,9 +89,12 @@ function lib.attempts(policy, node, ...)
     local problem = outcome[2]
     if attempt >= policy.times then error(problem, 0) end
     core.may_wait "rt.retry"
-    if not may_help(policy, problem, attempt) then error(problem, 0) end
+    local helps = may_help(policy, problem, attempt)
+    -- A number is how many seconds it must not be tried before.
+    local asked = type(helps) == "number" and helps
+    if not helps or (asked and asked > policy.max_delay) then error(problem, 0) end
     local jittered = pause * (1 + policy.jitter * chance())
-    core.sleep(math.min(jittered, policy.max_delay))
+    core.sleep(asked or math.min(jittered, policy.max_delay))
     pause = math.min(pause * policy.factor, policy.max_delay)
   end
 end

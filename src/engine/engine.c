@@ -182,6 +182,7 @@ static int close_engine(lua_State *L) {
   rt_journal_close(e->journal);
   e->journal = NULL;
   rt_native_unload(e, rt_pool_close(e, e->grace));
+  if (e->close_http) e->close_http(e);
   rt_scheduler_close(&e->scheduler);
   rt_places_free(&e->places);
   rt_buf_free(&e->scratch);

@@ -61,6 +61,8 @@ struct rt_engine {
   int64_t run_timeout;      /* nanoseconds a run may take; 0: any number */
   int64_t slice_limit;      /* nanoseconds code may run without a wait; 0: any number */
   rt_runaway *runaway;      /* watches that; NULL: nobody does */
+  struct rt_http *http;     /* transfers; NULL until the first */
+  void (*close_http)(struct rt_engine *e);
   struct rt_pool *pool;     /* runs native nodes; NULL until the first */
   struct rt_loaded *loaded; /* plugins, newest first */
   struct rt_native_call *native_live;   /* native calls that have outlived their C frame */

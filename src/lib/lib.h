@@ -96,6 +96,7 @@ void rt_lib_open_channel(lua_State *L, rt_engine *e);
 void rt_lib_open_resume(lua_State *L, rt_engine *e);
 void rt_lib_open_descriptors(lua_State *L, rt_engine *e);
 void rt_lib_open_uv(lua_State *L, rt_engine *e);
+void rt_lib_open_http(lua_State *L, rt_engine *e);
 void rt_lib_open_testing(lua_State *L, rt_engine *e);
 
 /* Makes what the groups of tasks have in common; once per state. */

@@ -1,0 +1,64 @@
+--- URLs: what is asked for, and what of that may be seen.
+
+local check = require "railtracks.check"
+
+local function escape(text)
+  return (text:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+local function text_of(what, name, value)
+  if type(value) == "string" then return value end
+  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  check.usage("%s: query.%s: expected a string, a number or a boolean, got %s", what, name,
+    check.shown(value))
+end
+
+--- The query of a table, its keys sorted; a list gives its key as often as it has values.
+local function write_query(what, query)
+  if type(query) ~= "table" then
+    check.usage("%s: query: expected a table, got %s", what, check.shown(query))
+  end
+  local names, parts = {}, {}
+  for name in pairs(query) do
+    if type(name) ~= "string" then
+      check.usage("%s: query: expected names as keys, got %s", what, check.shown(name))
+    end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local values = query[name]
+    if type(values) ~= "table" then values = { values } end
+    for _, value in ipairs(values) do
+      parts[#parts + 1] = escape(name) .. "=" .. escape(text_of(what, name, value))
+    end
+  end
+  return table.concat(parts, "&")
+end
+
+--- The URL with the query added: `whole` as it is asked for, `shown` without passwords and
+--- what is secret in its query, `short` its host and path.
+return function(what, url, query, is_secret)
+  if type(url) ~= "string" then
+    check.usage("%s: url: expected a string, got %s", what, check.shown(url))
+  end
+  if not url:find "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]" then
+    check.usage("%s: url: expected one that begins with http:// or https://, got '%s'", what, url)
+  end
+  if url:find "[%c ]" then
+    check.usage("%s: url: spaces and control characters must be escaped, got '%s'", what,
+      (url:gsub("%c", "?")))
+  end
+  local whole = url:gsub("#.*$", "")
+  if query ~= nil then
+    local written = write_query(what, query)
+    if written ~= "" then whole = whole .. (whole:find("?", 1, true) and "&" or "?") .. written end
+  end
+  local scheme, authority, rest = whole:match "^(%a+://)([^/?]*)(.*)$"
+  local host = authority:gsub("^.*@", "")
+  local shown = rest:gsub("([?&])([^=&]*)=([^&]*)", function(before, name, value)
+    return before .. name .. "=" .. (is_secret(name) and "[hidden]" or value)
+  end)
+  return { whole = whole, shown = scheme .. host .. shown,
+    short = host .. (rest:match "^[^?]*") }
+end
