@@ -335,8 +335,7 @@ local function open_stream(what, d)
     local _ <close> = system.closing { close = function() channel:close() end }
     local transfer <close> = core.transfer(d.native)
     send(d, transfer)
-    transfer:head()
-    check_failure(d, transfer)
+    if not transfer:head() then check_failure(d, transfer) end
     read_response(transfer, self)
     if d.raise and self.status >= 400 then
       local pieces, size = {}, 0
@@ -352,6 +351,7 @@ local function open_stream(what, d)
     check_failure(d, transfer)
     return (read_response(transfer, self))
   end, nil, nil, d.unrecorded), d.seen)
+  core.observe(self.task) -- whoever reads to the end learns how it has ended
   local _, begun = channel:receive()
   if not begun then
     self.over = true

@@ -132,6 +132,8 @@ rt_http *rt_http_of(lua_State *L, rt_engine *e) {
   return e->http = h;
 }
 
+const void *rt_lib_http_handle(const rt_engine *e) { return e->http ? e->http->timer : NULL; }
+
 void rt_http_close(rt_engine *e) {
   rt_http *h = e->http;
   if (!h) return;

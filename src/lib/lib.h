@@ -79,6 +79,9 @@ void rt_lib_push_too_many(lua_State *co);
 /* In: an rt_loaded. Out: its nodes by name. */
 int rt_lib_make_nodes(lua_State *L);
 
+/* The handle on the loop that transfers have as long as the engine; NULL before the first. */
+const void *rt_lib_http_handle(const rt_engine *e);
+
 /* Fills the table at the top with the functions of the file. */
 void rt_lib_open_call(lua_State *L, rt_engine *e);
 void rt_lib_open_scope(lua_State *L, rt_engine *e);

@@ -110,6 +110,13 @@ void rt_task_warn(rt_call *c) {
   lua_pop(L, 2);
 }
 
+/* core.observe(task): its failure will be learnt of in another way than by waiting for it. */
+static int observe(lua_State *L) {
+  rt_call *c = rt_task_at(L, 1);
+  if (c) c->observed = true;
+  return 0;
+}
+
 static void deliver_spawned(lua_State *L, rt_call *c, int first) {
   rt_scheduler *s = &c->run->engine->scheduler;
   luaL_checkstack(L, 8, NULL);
@@ -302,7 +309,7 @@ static int task_gc(lua_State *L) {
 
 void rt_lib_open_task(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {
-      {"let_alone", let_alone}, {"spawn", spawn}, {NULL, NULL}};
+      {"let_alone", let_alone}, {"observe", observe}, {"spawn", spawn}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"status", task_status}, {"cancel", task_cancel}, {NULL, NULL}};
   rt_lib_add(L, e, functions);

@@ -373,7 +373,7 @@ static void unlink_transfer(rt_scheduler *s, rt_task *task) {
 }
 
 static int push_head(lua_State *L, rt_transfer *t) {
-  lua_pushboolean(L, t->head_complete || t->done);
+  lua_pushboolean(L, t->head_complete);
   return 1;
 }
 
@@ -415,7 +415,7 @@ static int wait(lua_State *L, rt_transfer *t, want what) {
   return rt_task_wait(L, &c->task, &transfer_wait);
 }
 
-/* transfer:head() waits for the headers of the last response, or the end */
+/* transfer:head() waits for the headers of the last response -> whether they have come */
 static int head(lua_State *L) { return wait(L, self(L), HEAD); }
 
 /* transfer:read() waits for more of the body -> text, or nil at the end */
@@ -488,10 +488,12 @@ static int info(lua_State *L) {
 }
 
 static const char *code_of(const rt_transfer *t) {
-  if (t->too_large) return "too_large";
+  // libcurl has a limit of its own for headers, and no code for it.
+  if (t->too_large || strncmp(t->problem, "Too large response headers", 26) == 0)
+    return "too_large";
   switch ((int)t->result) {
     case CURLE_OK: return NULL;
-    case CURLE_UNSUPPORTED_PROTOCOL: case CURLE_URL_MALFORMAT: return "url";
+    case CURLE_URL_MALFORMAT: return "url";
     case CURLE_COULDNT_RESOLVE_HOST: return "could_not_resolve";
     case CURLE_COULDNT_RESOLVE_PROXY: case CURLE_PROXY: return "proxy";
     case CURLE_COULDNT_CONNECT: case CURLE_INTERFACE_FAILED: return "connect";

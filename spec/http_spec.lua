@@ -1,0 +1,459 @@
+local rt = require "railtracks"
+local helper = require "spec.helper"
+
+local in_run, refusal = helper.in_run, helper.refusal
+local http = rt.http
+
+-- A server of our own ------------------------------------------------------------------------
+
+--- A request, read from a connection: method, target, headers, body. Nil at the end.
+local function read_request(connection)
+  local line = connection:read_line()
+  if not line then return nil end
+  local method, target = line:match "^(%S+) (%S+)"
+  local headers = {}
+  for header in connection:lines() do
+    if header == "" then break end
+    local name, value = header:match "^([^:]+): ?(.*)$"
+    if not name then return nil end -- it speaks TLS
+    headers[name:lower()] = value
+  end
+  local body
+  if headers["content-length"] then
+    body = connection:read(tonumber(headers["content-length"])) or ""
+  elseif headers["transfer-encoding"] == "chunked" then
+    local pieces = {}
+    repeat
+      local size = tonumber(connection:read_line(), 16)
+      if size > 0 then pieces[#pieces + 1] = connection:read(size) end
+      connection:read_line()
+    until size == 0
+    body = table.concat(pieces)
+  end
+  return { method = method, target = target, headers = headers, body = body }
+end
+
+local function reply(connection, status, headers, body)
+  local lines = { ("HTTP/1.1 %s"):format(status) }
+  for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value end
+  lines[#lines + 1] = "Content-Length: " .. #(body or "")
+  connection:write(table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""))
+end
+
+local answers = {}
+
+function answers.hello(c) reply(c, "200 OK", { ["Content-Type"] = "text/plain" }, "hello") end
+
+function answers.echo(c, request)
+  reply(c, "200 OK", { ["Content-Type"] = "application/json" }, rt.json.encode {
+    method = request.method, target = request.target, body = request.body,
+    headers = request.headers,
+  })
+end
+
+function answers.cookies(c)
+  c:write "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
+  c:write "X-A: 1\r\nx-a: 2\r\nX-Empty:\r\n"
+  c:write "Content-Length: 0\r\n\r\n"
+end
+
+function answers.missing(c) reply(c, "404 Not Found", { ["X-Why"] = "gone" }, "no such page") end
+function answers.moved(c) reply(c, "302 Found", { Location = "/hello" }) end
+function answers.around(c) reply(c, "302 Found", { Location = "/around" }) end
+function answers.elsewhere(c) reply(c, "302 Found", { Location = "file:///etc/passwd" }) end
+function answers.big(c) reply(c, "200 OK", {}, ("x"):rep(1 << 20)) end
+
+function answers.cut(c)
+  c:write "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"
+  c:close()
+end
+
+function answers.nothing(c) c:close() end
+function answers.garbage(c) c:write "no HTTP at all\r\n\r\n" c:close() end
+--- Until the other end has gone.
+function answers.never(c) c:read("a") end
+answers["half-head"] = function(c) c:write "HTTP/1.1 200 OK\r\nX-A" c:read("a") end
+
+answers["long-head"] = function(c)
+  c:write "HTTP/1.1 200 OK\r\n"
+  local line = "X-Long: " .. ("x"):rep(1000) .. "\r\n"
+  for _ = 1, 100000 do c:write(line) end
+end
+
+function answers.drip(c)
+  c:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+  for i = 1, 3 do
+    c:write(("%x\r\npiece %d\r\n"):format(7, i))
+    rt.sleep(0.01)
+  end
+  c:write "0\r\n\r\n"
+end
+
+function answers.endless(c)
+  c:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+  local piece = ("%x\r\n%s\r\n"):format(1 << 16, ("x"):rep(1 << 16))
+  while true do
+    c:write(piece)
+    answers.written = (answers.written or 0) + (1 << 16)
+  end
+end
+
+function answers.events(c)
+  c:write "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+  c:write "\u{FEFF}retry: 1500\n: a comment\nid: 7\ndata: one\ndata:two\n\nevent: st"
+  rt.sleep(0.005)
+  c:write "op\r\ndata\r\n\r\ndata: left out"
+  c:close()
+end
+
+local busy = 0
+function answers.busy(c)
+  busy = busy + 1
+  if busy % 3 ~= 0 then reply(c, "503 Service Unavailable", { ["Retry-After"] = "0" }) end
+  reply(c, "200 OK", {}, "at last")
+end
+
+local function serve(connection)
+  local ok, problem = pcall(function()
+    for request in read_request, connection do
+      answers[request.target:match "^/([^?]*)"](connection, request)
+      if tostring(connection):find "%(closed%)$" then break end
+    end
+  end)
+  if not ok and rt.kind(problem) ~= "net" then error(problem, 0) end
+end
+
+--- A test with the server's address.
+local function with_server(test)
+  return in_run(function()
+    local server <close> = rt.net.listen("127.0.0.1", 0, serve)
+    local _ <close> = helper.closing(function() server.task:cancel() rt.settle { server.task } end)
+    test("http://127.0.0.1:" .. server.port)
+  end)
+end
+
+local function failure(code, fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert.is_false(ok)
+  assert.equal("http", rt.kind(err), tostring(err))
+  assert.equal(code, err.code, tostring(err))
+  return err
+end
+
+local function descriptors()
+  local count, all = 0, rt.uv.fs_scandir "/proc/self/fd"
+  while rt.uv.fs_scandir_next(all) do count = count + 1 end
+  return count
+end
+
+-- ---------------------------------------------------------------------------------------------
+
+describe("rt.http", function()
+  it("gets what is there, with status, headers, URL and timings", with_server(function(base)
+    local response = http.get(base .. "/hello")
+    assert.equal(200, response.status)
+    assert.equal("hello", response.body)
+    assert.equal(base .. "/hello", response.url)
+    assert.equal("text/plain", response.headers["content-type"])
+    assert.equal("text/plain", response.headers["Content-Type"])
+    assert.is_nil(response.headers.nothing)
+    assert.is_true(response.timings.total >= response.timings.first_byte)
+    assert.equal("1.1", response.version)
+  end))
+
+  it("joins headers of one name", with_server(function(base)
+    local headers = http.get(base .. "/cookies").headers
+    assert.equal("a=1\nb=2", headers["set-cookie"])
+    assert.equal("1, 2", headers["x-a"])
+    assert.equal("", headers["x-empty"])
+  end))
+
+  it("sends method, headers, query and body", with_server(function(base)
+    local got = http.request { method = "REPORT", url = base .. "/echo?a=1", headers = {
+      ["X-One"] = "1", ["x-two"] = 2, ["X-None"] = "" }, query = { b = "x y&z", c = { 1, true } },
+      body = "the body\0" }:json()
+    assert.equal("REPORT", got.method)
+    assert.equal("/echo?a=1&b=x%20y%26z&c=1&c=true", got.target)
+    assert.equal("the body\0", got.body)
+    assert.equal("1", got.headers["x-one"])
+    assert.equal("2", got.headers["x-two"])
+    assert.equal("", got.headers["x-none"])
+    assert.equal("railtracks/" .. rt.version, got.headers["user-agent"])
+  end))
+
+  it("has a function for each usual method", with_server(function(base)
+    for _, method in ipairs { "get", "post", "put", "patch", "delete" } do
+      local got = http[method](base .. "/echo"):json()
+      assert.equal(method:upper(), got.method)
+    end
+    local response = http.head(base .. "/hello")
+    assert.equal("5", response.headers["content-length"])
+    assert.equal("", response.body)
+  end))
+
+  it("sends and reads JSON", with_server(function(base)
+    local got = http.post(base .. "/echo", { json = { list = { 1, 2.5 }, text = "ü" } }):json()
+    assert.equal("application/json", got.headers["content-type"])
+    assert.same({ list = { 1, 2.5 }, text = "ü" }, rt.json.decode(got.body))
+    assert.equal("json", rt.kind(select(2, pcall(function()
+      return http.get(base .. "/hello"):json()
+    end))))
+  end))
+
+  it("sends a body piece by piece, or from a file", with_server(function(base)
+    local count = 0
+    local got = http.post(base .. "/echo", { body = function()
+      count = count + 1
+      rt.sleep(0)
+      return count <= 3 and ("piece %d,"):format(count) or nil
+    end }):json()
+    assert.equal("piece 1,piece 2,piece 3,", got.body)
+    local folder <close> = helper.temporary()
+    local path = folder.path .. "/body"
+    rt.fs.write(path, ("line\n"):rep(50000))
+    assert.equal(("line\n"):rep(50000), http.put(base .. "/echo", { body = { file = path } })
+      :json().body)
+    local _, err = pcall(http.put, base .. "/echo", { body = { file = folder.path .. "/none" } })
+    assert.equal("fs", rt.kind(err))
+    assert.matches("No such file", err.message, 1, true)
+  end))
+
+  it("knows who asks", with_server(function(base)
+    local function header(auth)
+      return http.get(base .. "/echo", { auth = auth }):json().headers.authorization
+    end
+    assert.equal("Basic YTpiOmM=", header "a:b:c")
+    assert.equal("Basic YTpiOmM=", header { "a", "b:c" })
+    assert.equal("Bearer xyz", header { bearer = "xyz" })
+  end))
+
+  it("follows redirects, as many as it is allowed, to http only", with_server(function(base)
+    local response = http.get(base .. "/moved")
+    assert.equal("hello", response.body)
+    assert.equal(base .. "/hello", response.url)
+    response = http.get(base .. "/moved", { follow = false })
+    assert.equal(302, response.status)
+    failure("too_many_redirects", http.get, base .. "/around")
+    failure("protocol", http.get, base .. "/elsewhere")
+  end))
+
+  it("keeps connections and uses them again", with_server(function(base)
+    for _ = 1, 5 do http.get(base .. "/hello") end
+    assert.is_true(http.get(base .. "/hello").timings.connect < 0.0005)
+  end))
+
+  it("runs many at once", with_server(function(base)
+    local urls = {}
+    for i = 1, 200 do urls[i] = base .. "/echo?" .. i end
+    local got = rt.map(function(url) return http.get(url):json().target end, urls, { limit = 50 })
+    for i = 1, 200 do assert.equal("/echo?" .. i, got[i]) end
+  end))
+
+  it("makes an error of a status only if it is told to", with_server(function(base)
+    assert.equal(404, http.get(base .. "/missing").status)
+    local err = failure("status", http.get, base .. "/missing", { raise_for_status = true })
+    assert.equal(404, err.status)
+    assert.equal("no such page", err.body)
+    assert.equal("gone", err.headers["x-why"])
+    assert.equal("http: GET " .. base .. "/missing: status 404: no such page", tostring(err))
+  end))
+
+  it("tells each way to fail apart", with_server(function(base)
+    failure("could_not_resolve", http.get, "http://nowhere.invalid/")
+    failure("connect", http.get, "http://127.0.0.1:1/")
+    failure("closed", http.get, base .. "/nothing")
+    failure("partial", http.get, base .. "/cut")
+    failure("protocol", http.get, base .. "/garbage", { http2 = false })
+    failure("timeout", http.get, base .. "/never", { timeout = 0.05 })
+    failure("timeout", http.get, base .. "/half-head", { timeout = 0.05 })
+    failure("too_large", http.get, base .. "/long-head")
+    failure("too_large", http.get, base .. "/big", { max_body = 1000 })
+    assert.equal(1 << 20, #http.get(base .. "/big", { max_body = 1 << 20 }).body)
+    failure("tls", http.get, (base:gsub("^http:", "https:")) .. "/hello")
+    local err = failure("connect", http.get, "http://127.0.0.1:1/x?token=abc&a=b")
+    assert.equal("http://127.0.0.1:1/x?token=[hidden]&a=b", err.url)
+    assert.equal("GET", err.method)
+  end))
+
+  it("is cancelled and timed out at once", with_server(function(base)
+    local task = rt.spawn(function() return http.get(base .. "/never") end)
+    rt.sleep(0.02)
+    task:cancel()
+    assert.equal("cancelled", rt.kind(rt.settle { task }[1].error))
+    local _, err = pcall(rt.timeout, 0.02, function() http.get(base .. "/never") end)
+    assert.equal("timeout", rt.kind(err))
+  end))
+
+  it("says what is wrong with what it is given", with_server(function(base)
+    local function wrong(...) return refusal(http.get, ...) end
+    assert.equal("usage: rt.http.get: url: expected a string, got nil", wrong())
+    assert.matches("begins with http:// or https://, got 'file:///x'", wrong "file:///x", 1, true)
+    assert.matches("spaces and control characters", wrong "http://a/b c", 1, true)
+    assert.equal("usage: rt.http.get: there is no option 'header'", wrong(base, { header = {} }))
+    assert.matches("headers['A']: expected a string without line ends", wrong(base,
+      { headers = { A = "x\r\nB: y" } }), 1, true)
+    assert.matches("headers: expected names of headers, got 'A B'", wrong(base,
+      { headers = { ["A B"] = "x" } }), 1, true)
+    assert.matches("timeout: expected a number of seconds above 0, got 0", wrong(base,
+      { timeout = 0 }), 1, true)
+    assert.matches("query.a: expected a string, a number or a boolean, got function", wrong(base,
+      { query = { a = print } }), 1, true)
+    assert.matches("json: expected no body beside it", wrong(base, { json = 1, body = "x" }), 1,
+      true)
+    assert.matches("max_body: expected a number of bytes, got -1", wrong(base,
+      { max_body = -1 }), 1, true)
+    assert.matches("method: expected a method in capital letters",
+      refusal(http.request, { url = base, method = "get" }), 1, true)
+  end))
+
+  it("leaves no descriptor behind", with_server(function(base)
+    http.get(base .. "/hello")
+    local before = descriptors()
+    for _ = 1, 20 do
+      pcall(http.get, base .. "/never", { timeout = 0.005 })
+      pcall(http.get, base .. "/cut")
+      local stream <close> = http.stream(base .. "/endless")
+      stream:read()
+    end
+    assert.is_true(descriptors() <= before + 4)
+  end))
+end)
+
+describe("a stream", function()
+  it("gives the body piece by piece", with_server(function(base)
+    local pieces = {}
+    for piece in http.stream(base .. "/drip") do pieces[#pieces + 1] = piece end
+    assert.equal("piece 1piece 2piece 3", table.concat(pieces))
+  end))
+
+  it("tells status and headers before", with_server(function(base)
+    local stream <close> = http.stream(base .. "/hello")
+    assert.equal(200, stream.status)
+    assert.equal("5", stream.headers["content-length"])
+    assert.equal("hello", stream:read())
+    assert.is_nil(stream:read())
+    assert.is_nil(stream:read())
+  end))
+
+  it("makes the server wait for one who reads slowly, and ends when it is left", with_server(
+    function(base)
+      answers.written = 0
+      do
+        local stream <close> = http.stream(base .. "/endless")
+        assert.is_true(#stream:read() > 0)
+        rt.sleep(0.02)
+      end
+      local written = answers.written
+      assert.is_true(written < 32 << 20)
+      rt.sleep(0.01)
+      assert.equal(written, answers.written)
+    end))
+
+  it("fails where it is read", with_server(function(base)
+    local read = {}
+    local err = failure("partial", function()
+      for piece in http.stream(base .. "/cut") do read[#read + 1] = piece end
+    end)
+    assert.equal("only this", table.concat(read))
+    assert.is_nil(err.status)
+    err = failure("status", http.stream, base .. "/missing")
+    assert.equal("no such page", err.body)
+    local stream <close> = http.stream(base .. "/missing", { raise_for_status = false })
+    assert.equal(404, stream.status)
+    failure("connect", http.stream, "http://127.0.0.1:1/")
+  end))
+
+  it("is cancelled with the one who reads it", with_server(function(base)
+    local task = rt.spawn(function()
+      for _ in http.stream(base .. "/endless") do rt.sleep(3600) end
+    end)
+    rt.sleep(0.02)
+    task:cancel()
+    assert.equal("cancelled", rt.kind(rt.settle { task }[1].error))
+  end))
+end)
+
+describe("server-sent events", function()
+  it("are read one by one", with_server(function(base)
+    local got = {}
+    local stream = http.events(base .. "/events")
+    for event in stream do got[#got + 1] = event end
+    assert.same({ { event = "message", data = "one\ntwo", id = "7" },
+      { event = "stop", data = "", id = "7" } }, got)
+    assert.equal(1.5, stream.retry)
+  end))
+
+  it("are refused when they are none", with_server(function(base)
+    local err = failure("protocol", http.events, base .. "/hello")
+    assert.matches("expected text/event-stream, got text/plain", err.message, 1, true)
+    failure("status", http.events, base .. "/missing")
+  end))
+end)
+
+describe("rt.http.transient", function()
+  it("lets rt.retry try again what may pass, when the server wants it", with_server(function(base)
+    local response = rt.retry({ times = 5, delay = 0, on = http.transient }, function()
+      return http.get(base .. "/busy", { raise_for_status = true })
+    end)
+    assert.equal("at last", response.body)
+  end))
+
+  it("knows what may pass", function()
+    local function problem(fields)
+      local ok, err = pcall(rt.run, function()
+        local core = require "railtracks.core"
+        core.fail("http", "x", fields)
+      end)
+      assert.is_false(ok)
+      return http.transient(err)
+    end
+    assert.is_true(problem { code = "connect", method = "POST" })
+    assert.is_false(problem { code = "closed", method = "POST" })
+    assert.is_true(problem { code = "closed", method = "GET" })
+    assert.is_false(problem { code = "tls", method = "GET" })
+    assert.is_false(problem { code = "status", status = 404, method = "GET", headers = {} })
+    assert.is_false(problem { code = "status", status = 500, method = "POST", headers = {} })
+    assert.equal(120, problem { code = "status", status = 429, method = "POST",
+      headers = { ["retry-after"] = "120" } })
+    local soon = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60)
+    local seconds = problem { code = "status", status = 503, method = "GET",
+      headers = { ["retry-after"] = soon } }
+    assert.is_true(seconds > 50 and seconds <= 60)
+    assert.is_true(problem { code = "status", status = 503, method = "GET",
+      headers = { ["retry-after"] = "soon" } })
+    assert.is_false(http.transient "text")
+  end)
+end)
+
+describe("the record of a request", function()
+  it("is a call with what was asked and what came, and no secrets", function()
+    local folder <close> = helper.temporary()
+    local file = folder.path .. "/journal.db"
+    local _, said, status = helper.run { "run", "--journal", file, "-e", [[
+      local rt = require "railtracks"
+      local server <close> = rt.net.listen("127.0.0.1", 0, function(c)
+        c:read_line()
+        c:write "HTTP/1.1 200 OK\r\nSet-Cookie: s3cret=1\r\nContent-Length: 2\r\n\r\nok"
+      end)
+      rt.http.post(("http://me:s3cret@127.0.0.1:%d/path?api_key=s3cret&q=1"):format(server.port), {
+        headers = { ["X-Api-Key"] = "s3cret", Cookie = "s3cret", ["X-Seen"] = "yes" },
+        auth = { bearer = "s3cret" }, body = "four" })
+      pcall(rt.http.get, "http://u:s3cret@127.0.0.1:1/?token=s3cret")
+      server.task:cancel()
+    ]] }
+    assert.equal(0, status, said)
+    assert.equal("", (helper.shell("grep -l s3cret " .. file .. "* || true")))
+    local output = helper.run { "show", "--json", "--journal", file }
+    local call
+    for _, each in ipairs(rt.json.decode(output).calls) do
+      if each.node:find "^http POST" then call = each end
+    end
+    assert.matches("^http POST 127%.0%.0%.1:%d+/path$", call.node)
+    assert.equal("POST", call.args[1].method)
+    assert.equal("[hidden]", call.args[1].headers["x-api-key"])
+    assert.equal("yes", call.args[1].headers["x-seen"])
+    assert.matches("/path?api_key=[hidden]&q=1", call.args[1].url, 1, true)
+    assert.equal(200, call.results[1].status)
+    assert.equal(2, call.results[1].bytes)
+  end)
+end)
