@@ -37,7 +37,8 @@ describe("the reader of server-sent events", function()
 
   it("gives the event's name once, and the id until there is another", function()
     local events, reader = read "event: one\nid: 1\ndata\n\ndata\n\nid\ndata\n\nid: x\0\ndata\n\n"
-    assert.same({ { event = "one", id = "1", data = "" }, { event = "message", id = "1", data = "" },
+    assert.same({ { event = "one", id = "1", data = "" },
+      { event = "message", id = "1", data = "" },
       { event = "message", data = "" }, { event = "message", data = "" } }, events)
     assert.equal("", reader.last_id)
   end)

@@ -128,7 +128,8 @@ describe("examples/pipeline.lua", function()
     local output = example { "pipeline.lua", repository { "Ann", "Ben", "Ann" },
       folder .. "/out.gz" }
     local size = #helper.read(folder .. "/out.gz")
-    assert.equal(("     2  Ann\n     1  Ben\n3 commits, %d bytes compressed\n"):format(size), output)
+    assert.equal(("     2  Ann\n     1  Ben\n3 commits, %d bytes compressed\n"):format(size),
+      output)
     local lines = sh("zcat " .. folder .. "/out.gz")
     assert.matches("^%x+  Ann%s+number 3\n%x+  Ben%s+number 2\n%x+  Ann%s+number 1\n$", lines)
   end)
@@ -161,5 +162,26 @@ describe("examples/watch.lua", function()
     local _, said, status = running:wait()
     assert.equal("", said)
     assert.equal(130, status)
+  end)
+end)
+
+describe("examples/fetch_all.lua", function()
+  it("fetches 200 pages of its own server, some of them twice", function()
+    local output, said, status = helper.run { "run", "examples/fetch_all.lua" }
+    assert.equal("200 fetched, 0 failed, 1492 bytes, 266 attempts\n", output)
+    assert.matches("200 of 200, 1492 bytes", said, 1, true)
+    assert.equal(0, status)
+  end)
+
+  it("tells what cannot be fetched", function()
+    local output, said = helper.run { "run", "examples/fetch_all.lua", "http://127.0.0.1:1/a" }
+    assert.equal("0 fetched, 1 failed, 0 bytes, 4 attempts\n", output)
+    assert.matches("http://127.0.0.1:1/a: http: GET http://127.0.0.1:1/a: ", said, 1, true)
+  end)
+end)
+
+describe("examples/sse_chat.lua", function()
+  it("shows an answer as it comes", function()
+    assert.equal("You ask: Is it so?\n", example { "sse_chat.lua", "Is it so?" })
   end)
 end)

@@ -403,6 +403,149 @@ function rt.load(path) end
 ---@return railtracks.Stats
 function rt.stats() end
 
+--- Requests by libcurl. Errors are of kind "http", with `code`, `method` and `url`. See
+--- docs/http.md.
+---@class railtracks.http
+rt.http = {}
+
+---@class railtracks.HttpOptions
+---@field url? string
+---@field method? string              in capital letters
+---@field headers? table<string, string|number|string[]>
+---@field query? table<string, any>
+---@field body? string|fun(): string?|{ file: string }
+---@field json? any
+---@field auth? string|string[]|{ bearer: string }
+---@field timeout? number             seconds for all of it
+---@field connect_timeout? number     seconds; 30
+---@field idle_timeout? number        seconds in which nothing comes
+---@field follow? integer|boolean     redirects; 10
+---@field max_body? number            bytes; 64 MiB, of a stream any number
+---@field raise_for_status? boolean   false; of a stream true
+---@field ca? string                  a file of authorities to trust
+---@field insecure? boolean           trusts anybody
+---@field proxy? string
+---@field http2? boolean
+---@field record? "none"
+
+---@class railtracks.HttpTimings      seconds from the beginning
+---@field name_lookup number
+---@field connect number
+---@field tls number?
+---@field first_byte number
+---@field total number
+
+---@class railtracks.Response
+---@field status integer
+---@field headers table<string, string>  by name in any case
+---@field body string
+---@field url string                     the last one
+---@field version "1.0"|"1.1"|"2"
+---@field timings railtracks.HttpTimings
+local Response = {}
+
+--- What the body says as JSON. Raises an error of kind json.
+---@return any
+function Response:json() end
+
+---@async
+---@param options railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.request(options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.get(url, options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.post(url, options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.put(url, options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.patch(url, options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.delete(url, options) end
+
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.Response
+function rt.http.head(url, options) end
+
+--- Called, as a `for` does, it gives the next piece; nil at the end.
+---@class railtracks.HttpStream
+---@field status integer
+---@field headers table<string, string>
+---@overload fun(): string?
+local HttpStream = {}
+
+---@async
+---@return string?
+function HttpStream:read() end
+
+--- Ends the transfer, at once.
+function HttpStream:close() end
+
+--- The body piece by piece: `for piece in rt.http.stream(url) do`.
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.HttpStream
+function rt.http.stream(url, options) end
+
+---@class railtracks.HttpEvent
+---@field event string  "message" if it has no name
+---@field data string
+---@field id string?
+
+---@class railtracks.HttpEvents
+---@field status integer
+---@field headers table<string, string>
+---@field retry number?   seconds
+---@field last_id string?
+---@overload fun(): railtracks.HttpEvent?
+local HttpEvents = {}
+
+---@async
+---@return railtracks.HttpEvent?
+function HttpEvents:read() end
+
+function HttpEvents:close() end
+
+--- Server-sent events: `for event in rt.http.events(url) do`.
+---@async
+---@param url string
+---@param options? railtracks.HttpOptions
+---@return railtracks.HttpEvents
+function rt.http.events(url, options) end
+
+--- For `rt.retry { on = rt.http.transient }`: whether it may go better next time, or how many
+--- seconds the server wants to be left alone before.
+---@param problem any
+---@return boolean|number
+function rt.http.transient(problem) end
+
+--- At most so many connections to one host at once (32); more requests wait.
+---@param connections integer
+function rt.http.limit(connections) end
+
 --- Files. Errors are of kind "fs", with `code` and `path`. See docs/io.md.
 ---@class railtracks.fs
 rt.fs = {}

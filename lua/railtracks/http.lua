@@ -160,7 +160,8 @@ local function set_limits(what, options, native, streams)
   native.max_body = math.tointeger(most)
   local follow = options.follow
   if follow == nil or follow == true then follow = REDIRECTS elseif follow == false then follow = 0
-  else expect(what, "follow", math.tointeger(follow) and follow >= 0, "a number of redirects", follow)
+  else
+    expect(what, "follow", math.tointeger(follow) and follow >= 0, "a number of redirects", follow)
   end
   native.follow = math.tointeger(follow)
   native.timeout = check_seconds(what, options, "timeout")
