@@ -128,7 +128,8 @@ describe("examples/pipeline.lua", function()
     local output = example { "pipeline.lua", repository { "Ann", "Ben", "Ann" },
       folder .. "/out.gz" }
     local size = #helper.read(folder .. "/out.gz")
-    assert.equal(("     2  Ann\n     1  Ben\n3 commits, %d bytes compressed\n"):format(size), output)
+    assert.equal(("     2  Ann\n     1  Ben\n3 commits, %d bytes compressed\n"):format(size),
+      output)
     local lines = sh("zcat " .. folder .. "/out.gz")
     assert.matches("^%x+  Ann%s+number 3\n%x+  Ben%s+number 2\n%x+  Ann%s+number 1\n$", lines)
   end)
