@@ -192,10 +192,8 @@ end
 
 local function fail_start(d, err)
   local path = d.words[1]
-  if d.cwd and err:find "^ENO" and not uv.fs_stat(d.cwd .. "/.") then
-    local _, why = uv.fs_stat(d.cwd .. "/.")
-    path, err = d.cwd, why:match "^[^:]*: [^:]*" .. ": " .. d.cwd
-  end
+  local _, _, no_folder = uv.fs_stat((d.cwd or "") .. "/.")
+  if no_folder then path, err = d.cwd, no_folder end -- what has failed is chdir
   system.fail("process", d.what, err, path, { path = path })
 end
 
@@ -212,19 +210,26 @@ local function start(d)
     child.fds[number] = open_way(d, child, given, number, way)
   end
   child.fds[0] = open_way(d, child, given, 0, d.stdin)
-  local handle, pid = core.sealed(uv.spawn, d.words[1], {
-    args = { table.unpack(d.words, 2) }, env = d.env, cwd = d.cwd, detached = true,
-    stdio = { child.fds[0], child.fds[1], child.fds[2] },
-  }, function(code, signal)
-    child.handle:close()
-    child.exited = true
-    if signal ~= 0 then child.signal = signal_name(signal) else child.code = code end
-    for wake in pairs(child.waiting) do wake() end
-  end)
-  if not handle then fail_start(d, pid) end
+  local pid, ended = core.start_process(d.words, d.env, d.cwd, child.fds[0], child.fds[1],
+    child.fds[2])
+  if not pid then fail_start(d, ended) end
   started = true
-  child.handle, child.pid = handle, pid
+  child.pid = pid
+  child:watch(ended)
   return child
+end
+
+--- Takes note of its end, which makes the descriptor readable.
+function Child:watch(ended)
+  local poll = uv.new_poll(ended)
+  poll:start("r", function()
+    local over, code, signal = core.end_of(self.pid)
+    if not over then return end
+    poll:close()
+    uv.fs_close(ended)
+    self.exited, self.code, self.signal = true, code, signal and signal_name(signal)
+    for wake in pairs(self.waiting) do wake() end
+  end)
 end
 
 --- Each is a handle, or a stream that has it.
