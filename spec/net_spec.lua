@@ -194,7 +194,7 @@ describe("rt.net", function()
       end
       server:shutdown()
     end)
-    local expected, cancelled, line = 1, 0, nil
+    local expected, cancelled, line = 1, 0
     repeat
       local reader = rt.spawn(client.read_line, client)
       for _ = 1, chance(4) - 1 do rt.sleep(0) end
