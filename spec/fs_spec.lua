@@ -88,6 +88,17 @@ describe("rt.fs", function()
       rt.settle(other)
     end))
 
+    it("is stopped by the memory limit", function()
+      sh("truncate -s 100M %s", at "file")
+      local output, said, status = helper.run { "run", "--journal", "none", "--memory-limit", "16M",
+        "-e", [[
+          local _ <close> = setmetatable({}, { __close = function() print "cleaned" end })
+          require("railtracks").fs.read(...)]], at "file" }
+      assert.equal("cleaned\n", output)
+      assert.equal(1, status)
+      assert.matches("budget: the Lua heap would grow over its limit of 16M", said, 1, true)
+    end)
+
     it("of many files at once gives each its own", in_run(function()
       local paths = {}
       for i = 1, 200 do paths[i] = helper.write(at("f" .. i), "text " .. i) end

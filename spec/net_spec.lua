@@ -185,6 +185,33 @@ describe("rt.net", function()
     assert.equal("half a line", server:read_line())
   end))
 
+  it("loses nothing, however often a read is cancelled", with_pair(function(client, server)
+    local chance = helper.generator(7)
+    local writer = rt.spawn(function()
+      for i = 1, 5000 do
+        server:write(("line %d\n"):format(i))
+        if i % 7 == 0 then rt.sleep(0) end
+      end
+      server:shutdown()
+    end)
+    local expected, cancelled, line = 1, 0
+    repeat
+      local reader = rt.spawn(client.read_line, client)
+      for _ = 1, chance(4) - 1 do rt.sleep(0) end
+      reader:cancel()
+      local outcome = rt.settle(reader)[1]
+      line = outcome.value
+      if not outcome.ok then cancelled = cancelled + 1
+      elseif line then
+        assert.equal("line " .. expected, line)
+        expected = expected + 1
+      end
+    until outcome.ok and not line
+    assert.equal(5001, expected)
+    assert.is_true(cancelled > 0)
+    writer:await()
+  end))
+
   it("tells who reads that it was closed meanwhile", with_pair(function(client, server)
     local reader = rt.spawn(function() return failure(server.read, server) end)
     rt.sleep(0.001)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -71,12 +72,22 @@ static void handle(int number, void (*handler)(int), bool even_if_ignored) {
   if (before.sa_handler != SIG_IGN || even_if_ignored) sigaction(number, &action, NULL);
 }
 
+/* As many open files as we may have. What we start gets what was usual. */
+static void allow_files(rt_engine *e) {
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max) return;
+  e->files = files.rlim_cur;
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) < 0) e->files = 0;
+}
+
 /* host.catch_signals(): from here on Ctrl-C, SIGTERM, SIGHUP and a closed pipe on standard
  * output cancel what runs, and code that runs away is noticed. All of it by handlers,
- * which the programs we start do not inherit. */
+ * which the programs we start do not inherit; nor do they the files we allow ourselves. */
 static int catch_signals(lua_State *L) {
   caught.thread = gettid();
   caught.engine = rt_engine_open(L);
+  allow_files(caught.engine);
   // Who starts us with one of these ignored (nohup, a shell's background job) means it.
   handle(SIGINT, on_ending, false);
   handle(SIGTERM, on_ending, false);

@@ -199,11 +199,11 @@ local function replace(what, path, data, old, mode)
   local target = path
   if old then target = ask(what, path, uv.fs_realpath, path) end
   local temporary = temporary_name(target)
-  local file <close> = open(what, temporary, WRITE | constants.O_EXCL, mode, path)
   local unfinished = system.closing { close = function(self)
     if not self.done then uv.fs_unlink(temporary) end
   end }
   local _ <close> = unfinished
+  local file <close> = open(what, temporary, WRITE | constants.O_EXCL, mode, path)
   if mode or old then file:request(uv.fs_fchmod, mode or old.mode & 4095) end
   if old and (old.uid ~= uv.getuid() or old.gid ~= uv.getgid()) then
     pcall(file.request, file, uv.fs_fchown, old.uid, old.gid) -- if we may

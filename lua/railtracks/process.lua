@@ -155,7 +155,10 @@ Child.__index = Child
 --- Descriptors that the child is given, and we need no more once it has them.
 local function close_all(fds)
   for _, fd in ipairs(fds) do uv.fs_close(fd) end
-  for i in ipairs(fds) do fds[i] = nil end
+end
+
+local function fail(d, err)
+  system.fail("process", d.what, err, d.shown, { path = d.shown })
 end
 
 --- A pipe between us and descriptor `number` of the child: our end, as a handle, and its own.
@@ -163,7 +166,7 @@ local function open_pipe(d, given, number)
   local writes = number == 0
   local flags = { nonblock = true }
   local fds, err = uv.pipe(not writes and flags or nil, writes and flags or nil)
-  if not fds then system.fail("process", d.what, err, d.shown, { path = d.shown }) end
+  if not fds then fail(d, err) end
   local ours, theirs = writes and fds.write or fds.read, writes and fds.read or fds.write
   given[#given + 1] = theirs
   local handle = uv.new_pipe(false)
@@ -171,7 +174,7 @@ local function open_pipe(d, given, number)
   if not ok then
     uv.fs_close(ours)
     handle:close()
-    system.fail("process", d.what, problem, d.shown, { path = d.shown })
+    fail(d, problem)
   end
   return handle, theirs
 end
@@ -181,7 +184,8 @@ local function open_way(d, child, given, number, way)
   if way == "inherit" then return number end
   if way == "stdout" then return child.fds[1] end
   if way == "null" then
-    local fd = assert(uv.fs_open("/dev/null", "r+", 0))
+    local fd, err = uv.fs_open("/dev/null", "r+", 0)
+    if not fd then fail(d, err) end
     given[#given + 1] = fd
     return fd
   end
@@ -192,10 +196,8 @@ end
 
 local function fail_start(d, err)
   local path = d.words[1]
-  if d.cwd and err:find "^ENO" and not uv.fs_stat(d.cwd .. "/.") then
-    local _, why = uv.fs_stat(d.cwd .. "/.")
-    path, err = d.cwd, why:match "^[^:]*: [^:]*" .. ": " .. d.cwd
-  end
+  local _, _, no_folder = uv.fs_stat((d.cwd or "") .. "/.")
+  if no_folder then path, err = d.cwd, no_folder end -- what has failed is chdir
   system.fail("process", d.what, err, path, { path = path })
 end
 
@@ -212,19 +214,26 @@ local function start(d)
     child.fds[number] = open_way(d, child, given, number, way)
   end
   child.fds[0] = open_way(d, child, given, 0, d.stdin)
-  local handle, pid = core.sealed(uv.spawn, d.words[1], {
-    args = { table.unpack(d.words, 2) }, env = d.env, cwd = d.cwd, detached = true,
-    stdio = { child.fds[0], child.fds[1], child.fds[2] },
-  }, function(code, signal)
-    child.handle:close()
-    child.exited = true
-    if signal ~= 0 then child.signal = signal_name(signal) else child.code = code end
-    for wake in pairs(child.waiting) do wake() end
-  end)
-  if not handle then fail_start(d, pid) end
+  local pid, ended = core.start_process(d.words, d.env, d.cwd, child.fds[0], child.fds[1],
+    child.fds[2])
+  if not pid then fail_start(d, ended) end
   started = true
-  child.handle, child.pid = handle, pid
+  child.pid = pid
+  child:watch(ended)
   return child
+end
+
+--- Takes note of its end, which makes the descriptor readable.
+function Child:watch(ended)
+  local poll = uv.new_poll(ended)
+  poll:start("r", function()
+    local over, code, signal = core.end_of(self.pid)
+    if not over then return end
+    poll:close()
+    uv.fs_close(ended)
+    self.exited, self.code, self.signal = true, code, signal and signal_name(signal)
+    for wake in pairs(self.waiting) do wake() end
+  end)
 end
 
 --- Each is a handle, or a stream that has it.
@@ -277,20 +286,26 @@ function Child:group_runs()
   return false
 end
 
---- Waits until nobody of it runs any more, so many seconds at most.
+--- Waits until nobody of it runs any more, so many seconds at most. Then its number may be
+--- another group's.
 function Child:wait_for_group(seconds)
   local pause = LOOK
-  while seconds > 0 and self:group_runs() do
-    core.sleep(pause)
-    seconds, pause = seconds - pause, pause * 2
+  while seconds > 0 and not self.gone do
+    if self:group_runs() then
+      core.sleep(pause)
+      seconds, pause = seconds - pause, pause * 2
+    else
+      self.gone = true
+    end
   end
 end
 
 --- Ends the whole group: first asks, then insists, also if there is no time to wait.
 function Child:end_group()
-  local killed = system.closing { close = function() self:signal_group(uv.constants.SIGKILL) end }
   do
-    local _ <close> = killed
+    local _ <close> = system.closing { close = function()
+      if not self.gone then self:signal_group(uv.constants.SIGKILL) end
+    end }
     local left = PATIENCE
     if not self:signal_group(uv.constants.SIGTERM) then left = 0 end
     while left > 0 and not self.exited do
@@ -353,7 +368,7 @@ local function collect(child, d)
     core.fail("process", ("%s: more than %s bytes of output: %s"):format(d.what, d.max_output,
       d.shown), { code = "too_large", path = d.shown })
   end
-  if err then system.fail("process", d.what, err, d.shown, { path = d.shown }) end
+  if err then fail(d, err) end
   child.over = true
   return output
 end

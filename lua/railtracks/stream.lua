@@ -52,7 +52,9 @@ local function more(self, what)
       handle:read_stop()
       local wake = self.wake
       self.wake = nil
-      wake(problem, bytes)
+      if wake(problem, bytes) then return end
+      -- Who waited was cancelled, and does not know yet.
+      if bytes then self.buffer:add(bytes) else self.ended = not problem end
     end
     local ok, problem = handle:read_start(self.on_read)
     if not ok then

@@ -1,5 +1,5 @@
 -- The works of the bench in Railtracks: railtracks.lua WORK COUNT [TIMES] prints "us N",
--- the time of one, and "ms N", that of all.
+-- the time of one, and "ms N", that of all. Some works take one argument more.
 
 local rt = require "railtracks"
 
@@ -173,11 +173,30 @@ function works.hash(_, paths)
   return seconds
 end
 
-local work, count, times = ...
+-- Processes and sockets; the third argument is how many at once, or the program at the other end.
+
+function works.processes(count, items, limit)
+  local function run() return rt.process.run { "true" }.code == 0 end
+  local done = rt.map(run, items, { limit = tonumber(limit) })
+  for i = 1, count do assert(done[i]) end
+end
+
+-- An echo server, and another process that holds so many connections to it.
+function works.idle(count, _, peer)
+  local server = rt.net.listen("127.0.0.1", 0, function(connection)
+    for data in function() return connection:read() end do connection:write(data) end
+  end)
+  local result = rt.process.run { peer, "idle", count, server.port }
+  assert(result.code == 0, result.stderr)
+  server.task:cancel()
+  rt.settle(server.task)
+end
+
+local work, count, times, with = ...
 if os.getenv "RT_BENCH_NATIVE" then native = rt.load(os.getenv "RT_BENCH_NATIVE") end
 local items = {}
 count, times = tonumber(count), tonumber(times) or 1
-if work == "map" or work == "offload_many" or work == "spin" then
+if work == "map" or work == "offload_many" or work == "spin" or work == "processes" then
   for i = 1, count do items[i] = i end
 end
 
@@ -188,7 +207,7 @@ end
 
 local began = rt.now()
 local measured
-for _ = 1, times do measured = works[work](count, items) or measured end
+for _ = 1, times do measured = works[work](count, items, with) or measured end
 local ms = (measured or rt.now() - began) * 1e3
 print("us", ms * 1e3 / (count * times))
 print("ms", ms)

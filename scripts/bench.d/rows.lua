@@ -332,6 +332,25 @@ return function(bench)
     bounds = { { "rt.map of a native node", "us", beside = "C with threads", at_most = 1.15 } },
   }
 
+  local io_peer = bench.build .. "io_peer"
+
+  row {
+    name = "processes", title = "a thousand processes (true), 32 at a time, journal off",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "rt.process.run", ours("processes", "1000", "1", "32") },
+      { "C on libuv", { io_peer, "processes", "1000", "32" } },
+    },
+    bounds = { { "rt.process.run", "us", beside = "C on libuv", at_most = 1.2 } },
+  }
+
+  row {
+    name = "idle", title = "8,000 connections held open by an echo server, journal off",
+    figure = "ms", repetitions = 3, memory = true,
+    contenders = { { "rt.net.listen", ours("idle", "8000", "1", io_peer) } },
+    bounds = { { "rt.net.listen", "peak_mb", at_most = 100 } },
+  }
+
   -- In these every contender's memory is shown.
   for _, one in ipairs(rows) do
     if one.memory then

@@ -118,6 +118,12 @@ static const struct {
                          "return rt.context.get 'k' end} assert(f:run() == 1)"},
     {"nested run", "assert(rt.run(nap, 1) == 1)"},
     {"sleep", "rt.sleep(0.0001)"},
+    {"await", "local wake rt.spawn(function() nap() nap() wake(1, 2) end) "
+              "assert(select('#', rt.await(function(resume) wake = resume end)) == 2)"},
+    {"await at once", "assert(rt.await(function(resume) resume(1) end) == 1) "
+                      "assert(not pcall(rt.await, function(_, fail) fail 'x' end))"},
+    {"await cancelled", "local t = rt.spawn(rt.await, function() return function() plain() end "
+                        "end) nap() t:cancel() assert(not pcall(t.await, t))"},
     {"tables", "assert(#rt.call(function(t) return t end, {1, {2, 'x'}, k = 3}) == 2)"},
 };
 

@@ -54,6 +54,7 @@ struct rt_engine {
   int exit_code;
   int stray;                /* anchors what a callback failed with outside a run; 0: none */
   bool closing;             /* callbacks of the loop are called no more */
+  uint64_t files;           /* descriptors that processes we start may have; 0: as many as we */
   volatile int signal;      /* asked to end by this signal; 0 if not */
   int signal_seen;          /* what of it has been acted upon */
   volatile bool stopped;    /* rt_engine_stop was called */

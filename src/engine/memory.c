@@ -92,7 +92,9 @@ static void collect(lua_State *L, lua_Debug *ar) {
 static bool may_grow(rt_memory *m, size_t more) {
   rt_engine *e = m->engine;
   bool fails = false;  // then nothing but a large piece is refused: all are to end soon
-  if (!e->runs) return true;
+  // Where no Lua runs (luv makes the arguments of a callback) nobody could catch the error;
+  // the code that runs next will get it.
+  if (!e->runs || !e->scheduler.active) return true;
   for (const rt_run *run = e->runs; run; run = run->next) fails |= run->over_limit;
   if (fails ? more > m->limit : m->used + more > m->limit + m->reserve) return false;
 

@@ -336,7 +336,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_resume(L, e);
   rt_lib_open_uv(L, e);
   rt_lib_open_http(L, e);
-  rt_lib_open_descriptors(L, e);
+  rt_lib_open_process(L, e);
   rt_lib_open_testing(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");
