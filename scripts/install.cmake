@@ -73,10 +73,11 @@ install(CODE "
 # One Debian package. What the binaries are linked to is found by dpkg-shlibdeps;
 # rt.json loads cjson and rt.uv luv when they are first used.
 set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGE_CONTACT "The Railtracks for Lua authors")
+set(CPACK_PACKAGE_CONTACT "The Railtracks for Lua authors <authors@railtracks.example>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "workflows of Lua functions, every call tracked")
-set(CPACK_PACKAGE_DESCRIPTION "A program that runs Lua scripts whose calls wait at once on one\
- loop and are recorded in a journal; the same as a module of lua5.4, and as a library for C.")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+    "A program that runs Lua scripts whose calls wait at once on one loop and are\n\
+recorded in a journal; the same as a module of lua5.4, and as a library for C.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -84,6 +85,10 @@ set(CPACK_DEBIAN_PACKAGE_SECTION interpreters)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "lua-cjson, lua-luv, libcurl4")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS lua5.4)
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "liblua5.4-dev, libuv1-dev, libsqlite3-dev")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "cmake, lua-busted, liblua5.4-dev, libuv1-dev, libsqlite3-dev")
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${templates}/triggers)
+set(CPACK_PRE_BUILD_SCRIPTS ${templates}/debian_before.cmake)
+set(CPACK_POST_BUILD_SCRIPTS ${templates}/debian_after.cmake)
 include(CPack)

@@ -140,6 +140,11 @@ describe("an installed railtracks", function()
     local tested = sh("cd %s && LUA_CPATH=%s';;' ctest --test-dir build --output-on-failure",
       quote(dir), quote(libraries .. "/lua/5.4/?.so;"))
     assert.matches("100% tests passed, 0 tests failed out of 1", tested, 1, true)
+    -- A name that CMake has a meaning for is one like any other.
+    local other = folder .. "/test"
+    assert.equal(0, select(3, helper.run { "new-plugin", other }))
+    sh("cd %s && cmake -S . -B build -DCMAKE_PREFIX_PATH=%s && cmake --build build && test -f " ..
+      "build/test.so", quote(other), quote(prefix))
     said, status = select(2, helper.run { "new-plugin", dir })
     assert.equal(1, status)
     assert.equal(("railtracks: new-plugin: %s/CMakeLists.txt is there already\n"):format(dir), said)

@@ -75,7 +75,23 @@ describe("rt.load", function()
     assert.matches("there is no plugin mine, tried:\n.*/mine%.so", said(program .. e))
   end)
 
+  it("takes no folder for a plugin, and no file without the suffix before one with it", function()
+    compile("mine", one)
+    local elsewhere = folder .. "/elsewhere"
+    os.execute("mkdir -p " .. elsewhere .. "/mine")
+    helper.write(folder .. "/script.lua", [[print(require "railtracks".load("mine").one())]])
+    local program = helper.shell("readlink -f " .. helper.program):gsub("\n", "")
+    local command = ("RAILTRACKS_PLUGINS=%s %s run --journal none %s/script.lua")
+      :format(elsewhere, program, folder)
+    assert.equal("1\n", (helper.shell(command)))
+    os.execute("rmdir " .. elsewhere .. "/mine; echo text > " .. elsewhere .. "/mine")
+    assert.equal("1\n", (helper.shell(command)))
+    assert.matches("there is no plugin " .. folder .. "/elsewhere, tried:",
+      tostring(select(2, pcall(rt.load, elsewhere))), 1, true)
+  end)
+
   it("refuses what is no name", function()
+    assert.matches("a name without zero bytes", usage(rt.load, "a\0b"), 1, true)
     assert.matches("expected the path or name of a plugin, got nil", usage(rt.load), 1, true)
     assert.matches("got an empty string", usage(rt.load, ""), 1, true)
   end)

@@ -95,7 +95,8 @@ typedef struct rt_plugin {
    * a text that stays valid. May be NULL. */
   int (*open)(void **state, const char **error);
   /* Called when that engine closes and no function of the plugin runs in it any more. If one
-   * has not returned within the grace, it is not called at all. May be NULL. */
+   * has not returned within the grace, it is not called at all. Handles of rt_later may be out
+   * still, and are given back here or afterwards. May be NULL. */
   void (*close)(void *state);
 } rt_plugin;
 
@@ -209,7 +210,8 @@ RT_EXPORT int rt_cancelled(const rt_call *c);
 
 /* In the function of an RT_LATER node: the call goes on when the function has returned, until
  * rt_finish, rt_fail or rt_drop is called with what this returns, exactly once, from any
- * thread, also if the call has been cancelled meanwhile. Needs no memory. */
+ * thread, also if the call has been cancelled meanwhile. What the function itself returns does
+ * not count any more. Needs no memory. */
 RT_EXPORT rt_call *rt_later(rt_call *c);
 
 /* The results are complete. */

@@ -33,9 +33,9 @@ find_package(railtracks REQUIRED)
 
 # Its functions of Railtracks are found in the program, or the module, that loads it.
 get_target_property(headers railtracks::railtracks INTERFACE_INCLUDE_DIRECTORIES)
-add_library(<<name>> MODULE <<name>>.c)
-target_include_directories(<<name>> PRIVATE ${headers})
-set_target_properties(<<name>> PROPERTIES PREFIX "")
+add_library(plugin MODULE <<name>>.c)
+target_include_directories(plugin PRIVATE ${headers})
+set_target_properties(plugin PROPERTIES PREFIX "" OUTPUT_NAME <<name>>)
 
 enable_testing()
 find_program(LUA lua5.4 REQUIRED)

@@ -18,10 +18,12 @@ local function folders()
   return list
 end
 
+--- Whether there is such a file; a folder can be opened, too, but not read.
 local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
+  local file <close> = io.open(path, "rb")
+  if not file then return false end
+  local _, problem = file:read(1)
+  return not problem
 end
 
 --- The file meant by `name`, or nil and the list of what was tried.
@@ -33,8 +35,8 @@ local function find(name)
   end
   local suffixes = name:find "%.so$" and { "" } or { ".so", "" }
   local places = name:find "/" and { "" } or folders()
-  for _, place in ipairs(places) do
-    for _, suffix in ipairs(suffixes) do
+  for _, suffix in ipairs(suffixes) do
+    for _, place in ipairs(places) do
       local path = (place == "" and "" or place .. "/") .. name .. suffix
       if try(path) then return path end
     end
@@ -48,6 +50,7 @@ return function(name)
     check.usage("rt.load: expected the path or name of a plugin, got %s",
       name == "" and "an empty string" or type(name))
   end
+  if name:find "\0" then check.usage "rt.load: expected a name without zero bytes" end
   local path, tried = find(name)
   if not path then
     core.fail("native", ("rt.load: there is no plugin %s, tried:\n  %s"):format(name,

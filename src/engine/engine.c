@@ -181,7 +181,9 @@ static int close_engine(lua_State *L) {
   rt_runaway_free(e->runaway);
   rt_journal_close(e->journal);
   e->journal = NULL;
-  rt_native_unload(e, rt_pool_close(e, e->grace));
+  rt_pool *pool = rt_pool_close(e, e->grace);
+  rt_native_unload(e, pool);
+  rt_pool_unref(pool);
   if (e->close_http) e->close_http(e);
   rt_scheduler_close(&e->scheduler);
   rt_places_free(&e->places);

@@ -321,7 +321,7 @@ rt_native_call *rt_later(rt_native_call *n) {
   }
   n->later = true;
   atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
-  rt_pool_lend(n->pool);
+  rt_pool_lend(n->pool, n);
   return n;
 }
 
@@ -363,7 +363,7 @@ const rt_native_entry *rt_native_push(lua_State *L, rt_loaded *home, const rt_na
   return entry;
 }
 
-void rt_native_unload(rt_engine *e, bool clean) {
+void rt_native_unload(rt_engine *e, rt_pool *closed) {
   while (e->native_live) {  // of coroutines that were lost
     rt_native_call *n = e->native_live;
     unlink_live(n);
@@ -377,8 +377,9 @@ void rt_native_unload(rt_engine *e, bool clean) {
   while (e->loaded) {
     rt_loaded *home = e->loaded;
     e->loaded = home->next;
-    if (!clean) continue;  // somebody may still be in there
+    if (home->stuck) continue;
     if (home->plugin->close) home->plugin->close(home->state);
+    if (!rt_pool_is_rid_of(closed, home)) continue;  // somebody may still be in there
     rt_library_close(home->library);
     free(home);
   }

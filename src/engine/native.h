@@ -30,6 +30,8 @@ typedef struct rt_loaded {
   void *state;              /* rt_state */
   int anchor;               /* of the table of its nodes */
   uint64_t device, inode;   /* of the file: it is loaded once */
+  size_t out;               /* calls that are queued, run, or answer later; under the pool's lock */
+  bool stuck;               /* a function of it has not returned in time */
 } rt_loaded;
 
 struct rt_native_entry {
@@ -150,7 +152,8 @@ void rt_library_close(void *library);
  * why not. */
 bool rt_plugin_check(const char *path, const rt_plugin *plugin, rt_buf *why);
 
-/* Closes all plugins, whose functions have returned; or, if not 'clean', leaves them. */
-void rt_native_unload(rt_engine *e, bool clean);
+/* Closes the plugins whose functions have returned, and unloads those of which nothing is out
+ * after that. */
+void rt_native_unload(rt_engine *e, rt_pool *closed);
 
 #endif

@@ -25,7 +25,6 @@ struct rt_pool {
   int idle;              // threads that sleep, and have not been signalled
   int seeking;           // that are awake and have no call: they see what is queued
   int signals;           // sent, and not received yet
-  size_t handles;        // calls that are somewhere: queued, running, later
   size_t expected;       // calls that are waited for; the loop's
   atomic_uint refs;
 };
@@ -69,13 +68,25 @@ static void answer(rt_pool *p, rt_native_call *n) {
   if (first) uv_async_send(p->async);
 }
 
+/* Nobody is told any more. Under the lock, which it lets go meanwhile: what 'release' of a text
+ * is, or does, may be the plugin's, so that counts as out until it has returned. */
+static void discard(rt_pool *p, rt_native_call *n) {
+  rt_loaded *home = n->entry.home;
+  uv_mutex_unlock(&p->lock);
+  rt_native_unref(n);
+  uv_mutex_lock(&p->lock);
+  home->out--;
+}
+
 void rt_pool_answer(rt_pool *p, rt_native_call *n) {
   uv_mutex_lock(&p->lock);
-  p->handles--;
-  bool open = p->async != NULL;
-  if (open) answer(p, n);
+  if (p->async) {
+    n->entry.home->out--;
+    answer(p, n);
+  } else {
+    discard(p, n);
+  }
   uv_mutex_unlock(&p->lock);
-  if (!open) rt_native_unref(n);
   unref(p);
 }
 
@@ -110,10 +121,10 @@ void rt_pool_expect(rt_pool *p, int difference) {
   if (!p->expected) uv_unref((uv_handle_t *)p->async);
 }
 
-void rt_pool_lend(rt_pool *p) {
+void rt_pool_lend(rt_pool *p, rt_native_call *n) {
   ref(p);
   uv_mutex_lock(&p->lock);
-  p->handles++;
+  n->entry.home->out++;
   uv_mutex_unlock(&p->lock);
 }
 
@@ -187,19 +198,17 @@ static void work(void *data) {
 
     uv_mutex_lock(&p->lock);
     take(&p->running, n);
-    p->running_count--;
     p->seeking++;
     p->busy += clock_now() - n->began;
     p->done++;
-    p->handles--;
     if (p->async) {
+      n->entry.home->out--;
       answer(p, n);
     } else {
+      discard(p, n);
       uv_cond_signal(&p->rest);
-      uv_mutex_unlock(&p->lock);
-      rt_native_unref(n);
-      uv_mutex_lock(&p->lock);
     }
+    p->running_count--;
   }
   uv_mutex_unlock(&p->lock);
   unref(p);
@@ -220,7 +229,7 @@ bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
   bool can = p->started > 0;
   if (can) {
     enqueue(p, n);
-    p->handles++;
+    n->entry.home->out++;
     wake_one(p);
   }
   uv_mutex_unlock(&p->lock);
@@ -233,7 +242,7 @@ void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
   bool drop = n->queued;
   if (drop) {
     dequeue(p, n);
-    p->handles--;
+    n->entry.home->out--;
   } else {
     p->abandoned++;
   }
@@ -298,9 +307,9 @@ void rt_pool_read_stats(rt_engine *e, rt_pool_stats *out) {
 
 static void free_async(uv_handle_t *async) { free(async); }
 
-bool rt_pool_close(rt_engine *e, int64_t grace) {
+rt_pool *rt_pool_close(rt_engine *e, int64_t grace) {
   rt_pool *p = e->pool;
-  if (!p) return true;
+  if (!p) return NULL;
   e->pool = NULL;
   uv_mutex_lock(&p->lock);
   uv_async_t *async = p->async;
@@ -309,12 +318,14 @@ bool rt_pool_close(rt_engine *e, int64_t grace) {
     atomic_store_explicit(&n->cancelled, true, memory_order_relaxed);
   uv_cond_broadcast(&p->work);
   int64_t until = clock_now() + grace, left;
-  while (p->running.first && (left = until - clock_now()) > 0)
+  while (p->running_count && (left = until - clock_now()) > 0)
     uv_cond_timedwait(&p->rest, &p->lock, (uint64_t)left);
-  for (const rt_native_call *n = p->running.first; n; n = n->next)
+  bool stuck = p->running_count > 0;
+  for (const rt_native_call *n = p->running.first; n; n = n->next) {
+    n->entry.home->stuck = true;
     rt_log(RT_LOG_ERROR, "the native node %s has not returned within the grace of %.14g s, "
            "and is left behind", n->entry.native->name, (double)grace / 1e9);
-  bool stuck = p->running.first != NULL, clean = p->handles == 0;
+  }
   rt_native_call *n = p->answered.first;
   p->answered = (queue){0};
   uv_mutex_unlock(&p->lock);
@@ -329,6 +340,17 @@ bool rt_pool_close(rt_engine *e, int64_t grace) {
     else uv_thread_join(&p->threads[i]);
   }
   uv_close((uv_handle_t *)async, free_async);
-  unref(p);
-  return clean && !stuck;
+  return p;
+}
+
+bool rt_pool_is_rid_of(rt_pool *p, const rt_loaded *home) {
+  if (!p) return true;
+  uv_mutex_lock(&p->lock);
+  bool none = home->out == 0;
+  uv_mutex_unlock(&p->lock);
+  return none;
+}
+
+void rt_pool_unref(rt_pool *p) {
+  if (p) unref(p);
 }

@@ -30,8 +30,8 @@ const void *rt_pool_handle(const rt_pool *p);
 /* One more call is waited for, or one less. On the loop's thread. */
 void rt_pool_expect(rt_pool *p, int difference);
 
-/* A later handle is given out: rt_pool_answer takes it back. */
-void rt_pool_lend(rt_pool *p);
+/* The later handle of a call is given out: rt_pool_answer takes it back. */
+void rt_pool_lend(rt_pool *p, rt_native_call *n);
 
 /* Puts a call, with one reference for the worker, into the queue. False when no thread can be
  * started to run it. */
@@ -47,8 +47,13 @@ void rt_pool_answer(rt_pool *p, rt_native_call *n);
 void rt_pool_read_stats(rt_engine *e, rt_pool_stats *out);
 
 /* No call is waited for any more. Cancels what runs and waits for it, 'grace' nanoseconds at
- * most; says on standard error which nodes have not returned. False if there are such, or
- * later handles nobody has finished. */
-bool rt_pool_close(rt_engine *e, int64_t grace);
+ * most; says on standard error which nodes have not returned, and marks their plugins as stuck.
+ * Returns the pool, if there was one, which is closed now; drop it by rt_pool_unref. */
+rt_pool *rt_pool_close(rt_engine *e, int64_t grace);
+
+/* Whether nothing of the plugin is out any more: no call that runs, no later handle. */
+bool rt_pool_is_rid_of(rt_pool *p, const rt_loaded *home);
+
+void rt_pool_unref(rt_pool *p);
 
 #endif
