@@ -155,3 +155,34 @@ describe("the program", function()
     assert.equal(0, status)
   end)
 end)
+
+describe("Ctrl-C while files, processes, connections and transfers are open", function()
+  it("closes all of them, cleans up, and leaves nothing behind", function()
+    local running <close> = helper.start { "run", "--journal", "none", "-e", [[
+      local rt = require "railtracks"
+      local server = rt.net.listen("127.0.0.1", 0, function(connection)
+        connection:read_line()
+        connection:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        connection:read "a"
+      end)
+      local url = "http://127.0.0.1:" .. server.port
+      local _ <close> = setmetatable({}, { __close = function()
+        print(rt.fs.stat("/tmp").type)
+      end })
+      rt.spawn(function() rt.http.get(url) end)
+      rt.spawn(function() rt.process.run { "sleep", "4242" } end)
+      rt.spawn(function() for _ in rt.fs.watch("/tmp") do end end)
+      for _ in rt.http.stream(url) do
+        rt.sleep(0.05)
+        print "ready"
+        io.stdout:flush()
+      end
+    ]] }
+    running:wait_for_output "ready"
+    running:kill "INT"
+    local output, said, status = running:wait()
+    assert.equal("ready\ndirectory\n", output, said)
+    assert.equal(130, status)
+    assert.equal("", (helper.shell "pgrep -f '^sleep 4242$' || true"))
+  end)
+end)
