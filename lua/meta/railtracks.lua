@@ -650,7 +650,10 @@ rt.net = {}
 ---@field nodelay? boolean  false: small writes may wait to be sent together
 
 ---@class railtracks.ConnectOptions: railtracks.Address
----@field timeout? number  seconds
+---@field timeout? number    seconds
+---@field tls? boolean
+---@field ca? string         a file of the certificates to be trusted, instead of the system's
+---@field insecure? boolean  nobody's certificate is looked at
 
 ---@class railtracks.ListenOptions: railtracks.Address
 ---@field backlog? integer  connections the system holds until they are taken

@@ -20,10 +20,10 @@ end
 
 --- The first `count` bytes, which must be there.
 function Buffer:take(count)
+  if count == 0 then return "" end
   local first, at = self.first, self.at
   local piece = self[first]
   self.size, self.clean = self.size - count, 0
-  if count == 0 then return "" end
   if at + count <= #piece then
     self.at, self.next = at + count, first
     return sub(piece, at, at + count - 1)

@@ -95,6 +95,14 @@ local function try(handle, fn)
   return err
 end
 
+--- TLS on a handle that has been connected to one of the host's addresses.
+local function secure(handle, address, d, where)
+  local secured, problem = require "railtracks.tls"(handle, address, {
+    host = d.host, port = d.port, ca = d.ca, insecure = d.insecure })
+  if secured then return secured end
+  core.fail("net", ("net.connect: %s: %s"):format(problem, where), { code = "tls" })
+end
+
 local function connect(d)
   local where = text_of(d)
   if d.path then
@@ -109,18 +117,24 @@ local function connect(d)
     err = try(handle, function(callback) return handle:connect(host, d.port, callback) end)
     if not err then
       if d.nodelay ~= false then handle:nodelay(true) end
+      if d.tls then handle = secure(handle, host, d, where) end
       return connection(handle, { host = host, port = d.port }, where)
     end
   end
   fail("net.connect", err or "EAI_NONAME", where)
 end
 
-local connect_options = { host = true, nodelay = true, path = true, port = true, timeout = true }
+local connect_options = {
+  ca = true, host = true, insecure = true, nodelay = true, path = true, port = true,
+  timeout = true, tls = true,
+}
 
 --- Connects to a host and port, or to the path of a socket.
 function net.connect(host, port, options)
   local d = address_of("net.connect", host, port, options, connect_options)
   if d.timeout ~= nil then check.timeout("net.connect", d.timeout) end
+  if d.ca ~= nil then system.check_text("net.connect", "ca", d.ca) end
+  if d.path and d.tls then check.usage("net.connect: tls wants a host and a port") end
   local made
   local node = core.node("net.connect", function()
     made = connect(d)

@@ -10,12 +10,12 @@ local system = {}
 -- Errors --------------------------------------------------------------------------------
 
 --- The code of an error of luv's ("ENOENT: no such file or directory: /there", or a code
---- alone), and what it says.
+--- alone) or of libcurl's ("tls: ..."), and what it says.
 local function read_error(err)
-  local code = err:match "^%u[%u%d_]*"
-  if not code then return nil, err end
-  local text = err == code and core.error_message(code) or err
-  return code, text:match("^%u[%u%d_]*: ([^:]*)") or text
+  local code, rest = err:match "^(%u[%u%d_]+)(.*)$"
+  if not code then return err:match "^(tls): " or "unknown", (err:gsub("^tls: ", "")) end
+  if rest == "" then return code, core.error_message(code) end
+  return code, rest:match "^: ([^:]*)" or err
 end
 
 --- Raises what luv has said as an error of the engine's: "fs.read: no such file or directory:

@@ -337,6 +337,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_uv(L, e);
   rt_lib_open_http(L, e);
   rt_lib_open_process(L, e);
+  rt_lib_open_tls(L, e);
   rt_lib_open_testing(L, e);
   lua_pushnil(L);
   lua_setfield(L, -2, "task_methods");

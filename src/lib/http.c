@@ -132,6 +132,18 @@ rt_http *rt_http_of(lua_State *L, rt_engine *e) {
   return e->http = h;
 }
 
+void rt_http_trust(const rt_curl *curl, CURL *easy, const char *ca, bool insecure) {
+  const char *folder = NULL;
+  if (!ca) ca = getenv("CURL_CA_BUNDLE");
+  if (!ca || !*ca) ca = getenv("SSL_CERT_FILE");
+  if (!ca || !*ca) folder = getenv("SSL_CERT_DIR");
+  if (ca && *ca) curl->curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
+  if (folder && *folder) curl->curl_easy_setopt(easy, CURLOPT_CAPATH, folder);
+  if (!insecure) return;
+  curl->curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+  curl->curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
 const void *rt_lib_http_handle(const rt_engine *e) { return e->http ? e->http->timer : NULL; }
 
 void rt_http_close(rt_engine *e) {

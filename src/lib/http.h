@@ -20,7 +20,7 @@
   F(curl_multi_init) F(curl_multi_setopt) F(curl_multi_add_handle)                    \
   F(curl_multi_remove_handle) F(curl_multi_socket_action) F(curl_multi_assign)        \
   F(curl_multi_info_read) F(curl_multi_cleanup) F(curl_multi_strerror)                \
-  F(curl_slist_append) F(curl_slist_free_all)
+  F(curl_slist_append) F(curl_slist_free_all) F(curl_easy_send) F(curl_easy_recv)
 
 typedef struct rt_curl {
 #define RT_CURL_MEMBER(name) __typeof__(&name) name;
@@ -42,6 +42,10 @@ typedef struct rt_http {
 
 /* The engine's, opened if it was not. Raises. */
 rt_http *rt_http_of(lua_State *L, rt_engine *e);
+
+/* Which authorities are trusted: those of the file 'ca', else what the environment says as it
+ * does to the curl program; or nobody is asked for. */
+void rt_http_trust(const rt_curl *curl, CURL *easy, const char *ca, bool insecure);
 
 /* Ends all transfers and closes all connections. */
 void rt_http_close(rt_engine *e);

@@ -98,6 +98,7 @@ void rt_lib_open_semaphore(lua_State *L, rt_engine *e);
 void rt_lib_open_channel(lua_State *L, rt_engine *e);
 void rt_lib_open_resume(lua_State *L, rt_engine *e);
 void rt_lib_open_process(lua_State *L, rt_engine *e);
+void rt_lib_open_tls(lua_State *L, rt_engine *e);
 void rt_lib_open_uv(lua_State *L, rt_engine *e);
 void rt_lib_open_http(lua_State *L, rt_engine *e);
 void rt_lib_open_testing(lua_State *L, rt_engine *e);

@@ -50,18 +50,18 @@ static int set_attributes(posix_spawnattr_t *attributes) {
       attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-/* As many files as we were allowed, before the program allowed itself more. */
-static void limit_files(const rt_engine *e, struct rlimit *before) {
-  if (!e->files || getrlimit(RLIMIT_NOFILE, before) < 0) return;
-  struct rlimit usual = {.rlim_cur = e->files, .rlim_max = before->rlim_max};
-  setrlimit(RLIMIT_NOFILE, &usual);
+/* It gets as many files as we were allowed, before the program allowed itself more. Not by way
+ * of our own limit: other threads open files meanwhile. */
+static void limit_files(const rt_engine *e, pid_t pid) {
+  struct rlimit files;
+  if (!e->files || prlimit(pid, RLIMIT_NOFILE, NULL, &files) < 0) return;
+  files.rlim_cur = e->files;
+  prlimit(pid, RLIMIT_NOFILE, &files, NULL);
 }
 
-static int start(const rt_engine *e, char **argv, char **env, const char *cwd, const int fds[3],
-                 pid_t *pid) {
+static int start(char **argv, char **env, const char *cwd, const int fds[3], pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
-  struct rlimit before = {0};
   int status = posix_spawn_file_actions_init(&actions);
   if (status) return status;
   status = posix_spawnattr_init(&attributes);
@@ -71,11 +71,8 @@ static int start(const rt_engine *e, char **argv, char **env, const char *cwd, c
   }
   status = add_actions(&actions, fds, cwd);
   if (!status) status = set_attributes(&attributes);
-  if (!status) {
-    limit_files(e, &before);
+  if (!status)
     status = posix_spawnp(pid, argv[0], &actions, &attributes, argv, env ? env : environ);
-    if (before.rlim_max) setrlimit(RLIMIT_NOFILE, &before);
-  }
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return status;
@@ -95,7 +92,8 @@ static int start_process(lua_State *L) {
   if (sigaction(SIGCHLD, NULL, &child) == 0 && child.sa_handler == SIG_IGN)
     signal(SIGCHLD, SIG_DFL);
 
-  int status = start(rt_lib_engine(L), argv, env, cwd, fds, &pid), ended = -1;
+  int status = start(argv, env, cwd, fds, &pid), ended = -1;
+  if (!status) limit_files(rt_lib_engine(L), pid);
   if (!status && (ended = pidfd_open(pid, 0)) < 0) {
     status = errno;
     kill(pid, SIGKILL);

@@ -267,20 +267,6 @@ static void set_version(lua_State *L, rt_transfer *t) {
   SET(CURLOPT_PIPEWAIT, version == CURL_HTTP_VERSION_1_1 ? 0L : 1L);
 }
 
-/* Which authorities are trusted; the environment says it as it does to the curl program. */
-static void set_trust(lua_State *L, rt_transfer *t) {
-  const rt_curl *curl = &t->http->curl;
-  const char *file = field_text(L, "ca"), *folder = NULL;
-  if (!file) file = getenv("CURL_CA_BUNDLE");
-  if (!file || !*file) file = getenv("SSL_CERT_FILE");
-  if (!file || !*file) folder = getenv("SSL_CERT_DIR");
-  if (file && *file) SET(CURLOPT_CAINFO, file);
-  if (folder && *folder) SET(CURLOPT_CAPATH, folder);
-  if (!field_true(L, "insecure")) return;
-  SET(CURLOPT_SSL_VERIFYPEER, 0L);
-  SET(CURLOPT_SSL_VERIFYHOST, 0L);
-}
-
 static void set_options(lua_State *L, rt_transfer *t) {
   const rt_curl *curl = &t->http->curl;
   const char *method = field_text(L, "method"), *proxy = field_text(L, "proxy");
@@ -323,7 +309,7 @@ static void set_options(lua_State *L, rt_transfer *t) {
   }
   if (encoding) SET(CURLOPT_ACCEPT_ENCODING, encoding);
   set_version(L, t);
-  set_trust(L, t);
+  rt_http_trust(curl, t->easy, field_text(L, "ca"), field_true(L, "insecure"));
   set_headers(L, t);
 }
 
