@@ -18,6 +18,8 @@ endforeach()
 # C modules of Lua (cjson, luv) find Lua in them, as in any program that embeds the engine.
 set_target_properties(drive_test embed_test PROPERTIES ENABLE_EXPORTS ON)
 
+target_link_options(clock_test PRIVATE -Wl,--wrap=uv_run)
+
 # Allocations and calls of libuv made by our objects can be made to fail.
 target_link_options(fault_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
                     -Wl,--wrap=strdup,--wrap=uv_loop_init,--wrap=uv_async_init)

@@ -222,6 +222,30 @@ describe("an offload node", function()
     assert.equal(0, status)
   end)
 
+  it("that goes on after it was left holds up nobody, and its thread ends with it", function()
+    local output, said, status = helper.run { "run", "--journal", "none", "--workers", "1",
+      "--grace", "0.05", "-e", [[
+        local rt = require "railtracks"
+        local odd = rt.load(...)
+        for i = 1, 3 do
+          local task = rt.spawn(odd.never)
+          while rt.stats().running < i do rt.sleep(0.001) end
+          local queued = rt.spawn(odd.echo_offload, i) -- behind it, before it is left
+          task:cancel()
+          rt.settle { task }
+          print(queued:await())
+        end
+        print(rt.stats().threads, rt.stats().running)
+        pcall(rt.timeout, 0.01, odd.until_cancelled)
+        print(rt.map(odd.echo_offload, { 1, 2, 3 })[3])
+        while rt.stats().threads > 4 do rt.sleep(0.001) end
+        print(rt.map(odd.echo_offload, { 1, 2, 3 })[3], rt.stats().threads)
+      ]], plugins .. "odd.so" }
+    assert.equal("1\n2\n3\n4\t3\n3\n3\t4\n", output, said)
+    assert.matches("the native node never has not returned", said, 1, true)
+    assert.equal(0, status)
+  end)
+
   it("gives the same as on one thread", in_run(function()
     local texts = {}
     for i = 1, 500 do texts[i] = ("text %d"):format(i):rep(i) end

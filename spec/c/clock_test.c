@@ -36,6 +36,16 @@ static void io_ended(uv_timer_t *io) {
   uv_close((uv_handle_t *)io, NULL);
 }
 
+/* Where the machine has something else to do just before the loop is run. */
+static unsigned busy_ms;
+
+int __real_uv_run(uv_loop_t *loop, uv_run_mode mode);
+int __wrap_uv_run(uv_loop_t *loop, uv_run_mode mode);
+int __wrap_uv_run(uv_loop_t *loop, uv_run_mode mode) {
+  uv_sleep(busy_ms);
+  return __real_uv_run(loop, mode);
+}
+
 static void open_clock(fixture *f) {
   const char *why = NULL;
   *f = (fixture){.L = luaL_newstate(), .timer = {.fire = timer_fired}};
@@ -98,6 +108,23 @@ static void goes_on_with_the_real_one_meanwhile(void **state) {
   close_clock(&f);
 }
 
+static void wakes_in_time_though_the_alarm_rings_before_it_sleeps(void **state) {
+  (void)state;
+  fixture f;
+  open_clock(&f);
+  rt_scheduler_set_virtual(&f.s, false);
+  uv_timer_init(&f.s.loop, &f.io);
+  f.io.data = &f;
+  uv_timer_start(&f.io, io_ended, 10 * 1000, 0);
+  assert_true(rt_timer_arm(&f.s, &f.timer, rt_scheduler_after(&f.s, 0.001)));
+  busy_ms = 5;
+  assert_true(rt_scheduler_run(&f.s, f.L, &f.done));
+  busy_ms = 0;
+  assert_false(f.io_was_over);
+  uv_close((uv_handle_t *)&f.io, NULL);
+  close_clock(&f);
+}
+
 static void never_comes_to_never(void **state) {
   (void)state;
   fixture f;
@@ -129,6 +156,7 @@ int main(void) {
       cmocka_unit_test(jumps_to_the_next_timer),
       cmocka_unit_test(does_not_jump_while_io_is_under_way),
       cmocka_unit_test(goes_on_with_the_real_one_meanwhile),
+      cmocka_unit_test(wakes_in_time_though_the_alarm_rings_before_it_sleeps),
       cmocka_unit_test(never_comes_to_never),
       cmocka_unit_test(knows_seconds_to_the_nanosecond),
   };

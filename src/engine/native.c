@@ -19,7 +19,7 @@ void rt_native_init(rt_native_call *n, const rt_native_entry *entry) {
   n->pool = NULL;
   n->task = NULL;
   n->live_link = NULL;
-  n->queued = n->later = n->failed = false;
+  n->queued = n->running = n->lost = n->later = n->failed = false;
   n->kind = NULL;
   n->code = n->message = NULL;
   n->args = NULL;

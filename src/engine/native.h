@@ -75,7 +75,9 @@ struct rt_native_call {
   int64_t began;            /* when a worker took it */
   atomic_uint refs;
   atomic_bool cancelled;
-  bool queued;              /* no worker has taken it yet; under the lock */
+  bool queued;              /* no worker has taken it yet; under the lock, as the next two */
+  bool running;             /* a worker has */
+  bool lost;                /* and nobody waits for it any more */
   bool later;               /* rt_later was called */
   bool failed;
 

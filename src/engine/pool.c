@@ -11,6 +11,15 @@ typedef struct queue {
   rt_native_call *first, *last;
 } queue;
 
+/* A thread of the pool. */
+typedef struct worker {
+  struct worker *next;
+  rt_pool *pool;
+  uv_thread_t thread;
+  bool busy;             // runs a call
+  bool left;             // nobody waits for its end: it frees this itself
+} worker;
+
 struct rt_pool {
   uv_mutex_t lock;
   uv_cond_t work;        // for idle threads
@@ -20,8 +29,11 @@ struct rt_pool {
   size_t abandoned, done;
   int64_t busy;          // nanoseconds
   uv_async_t *async;     // NULL once closed
-  uv_thread_t *threads;
-  int most, started, running_count;
+  worker *workers;
+  int most;              // threads that run calls somebody waits for
+  int started;           // all of them
+  int lost;              // that run calls nobody waits for
+  int running_count;
   int idle;              // threads that sleep, and have not been signalled
   int seeking;           // that are awake and have no call: they see what is queued
   int signals;           // sent, and not received yet
@@ -55,7 +67,6 @@ static void unref(rt_pool *p) {
   uv_mutex_destroy(&p->lock);
   uv_cond_destroy(&p->work);
   uv_cond_destroy(&p->rest);
-  free(p->threads);
   free(p);
 }
 
@@ -179,8 +190,24 @@ static void dequeue(rt_pool *p, rt_native_call *n) {
   atomic_store_explicit(&p->queued_count, p->queued_count - 1, memory_order_relaxed);
 }
 
+/* A thread whose call was abandoned may not come back: another one takes its place, and when it
+ * does come back, there is one too many. */
+static bool is_surplus(const rt_pool *p) { return p->started - p->lost > p->most; }
+
+/* Under the lock, on the thread itself: takes it out of the pool. */
+static void retire(rt_pool *p, worker *w) {
+  worker **at = &p->workers;
+  while (*at != w) at = &(*at)->next;
+  *at = w->next;
+  p->started--;
+  w->left = true;
+  pthread_detach(w->thread);
+  if (!is_empty(p)) wake_one(p);
+}
+
 static void work(void *data) {
-  rt_pool *p = data;
+  worker *w = data;
+  rt_pool *p = w->pool;
   uv_mutex_lock(&p->lock);
   while (true) {
     seek(p);
@@ -191,6 +218,7 @@ static void work(void *data) {
     if (!is_empty(p)) wake_one(p);
     n->began = clock_now();
     put(&p->running, n);
+    n->running = w->busy = true;
     p->running_count++;
     uv_mutex_unlock(&p->lock);
 
@@ -198,7 +226,8 @@ static void work(void *data) {
 
     uv_mutex_lock(&p->lock);
     take(&p->running, n);
-    p->seeking++;
+    n->running = false;
+    if (n->lost) p->lost--;
     p->busy += clock_now() - n->began;
     p->done++;
     if (p->async) {
@@ -209,23 +238,40 @@ static void work(void *data) {
       uv_cond_signal(&p->rest);
     }
     p->running_count--;
+    w->busy = false;
+    if (p->async && is_surplus(p)) {
+      retire(p, w);
+      break;
+    }
+    p->seeking++;
   }
+  bool left = w->left;
   uv_mutex_unlock(&p->lock);
+  if (left) free(w);
   unref(p);
+}
+
+enum { REPLACED = 256 };  // threads that may be lost until there are no more
+
+/* Under the lock: starts a thread, if there may be one more. */
+static void start_one(rt_pool *p) {
+  if (p->started - p->lost >= p->most || p->started >= p->most + REPLACED) return;
+  worker *w = malloc(sizeof *w);
+  if (!w) return;
+  *w = (worker){.next = p->workers, .pool = p};
+  if (uv_thread_create(&w->thread, work, w) != 0) {
+    free(w);
+    return;
+  }
+  ref(p);
+  p->seeking++;
+  p->started++;
+  p->workers = w;
 }
 
 bool rt_pool_submit(rt_pool *p, rt_native_call *n) {
   uv_mutex_lock(&p->lock);
-  if (!p->idle && (size_t)p->seeking <= p->queued_count && p->started < p->most) {
-    ref(p);
-    p->seeking++;
-    if (uv_thread_create(&p->threads[p->started], work, p) == 0) {
-      p->started++;
-    } else {
-      p->seeking--;
-      unref(p);
-    }
-  }
+  if (!p->idle && (size_t)p->seeking <= p->queued_count) start_one(p);
   bool can = p->started > 0;
   if (can) {
     enqueue(p, n);
@@ -245,6 +291,11 @@ void rt_pool_abandon(rt_pool *p, rt_native_call *n) {
     n->entry.home->out--;
   } else {
     p->abandoned++;
+  }
+  if (n->running) {
+    n->lost = true;
+    p->lost++;
+    if (!is_empty(p) && !p->idle && !p->seeking) start_one(p);
   }
   uv_mutex_unlock(&p->lock);
   if (drop) rt_native_recycle(n);
@@ -268,20 +319,17 @@ rt_pool *rt_pool_of(rt_engine *e, const char **why) {
   int most = e->workers > 0 ? e->workers : (int)uv_available_parallelism();
   rt_pool *p = calloc(1, sizeof *p);
   uv_async_t *async = malloc(sizeof *async);
-  uv_thread_t *threads = calloc((size_t)most, sizeof *threads);
   *why = "not enough memory";
-  int status = p && async && threads ? uv_async_init(&e->scheduler.loop, async, answers_came) : -1;
+  int status = p && async ? uv_async_init(&e->scheduler.loop, async, answers_came) : -1;
   if (status < 0) {
-    if (p && async && threads) *why = uv_strerror(status);
+    if (p && async) *why = uv_strerror(status);
     free(p);
     free(async);
-    free(threads);
     return NULL;
   }
   uv_unref((uv_handle_t *)async);
   async->data = p;
   p->async = async;
-  p->threads = threads;
   p->most = most;
   atomic_init(&p->refs, 1);
   init_lock(&p->lock);
@@ -307,6 +355,31 @@ void rt_pool_read_stats(rt_engine *e, rt_pool_stats *out) {
 
 static void free_async(uv_handle_t *async) { free(async); }
 
+/* Under the lock: leaves the threads behind that have not come back. */
+static void leave_busy(rt_pool *p) {
+  worker **at = &p->workers;
+  while (*at) {
+    worker *w = *at;
+    if (!w->busy) {
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
+    w->left = true;
+    pthread_detach(w->thread);
+  }
+}
+
+/* Not under the lock, which the others need for their end. */
+static void join_others(rt_pool *p) {
+  while (p->workers) {
+    worker *w = p->workers;
+    p->workers = w->next;
+    uv_thread_join(&w->thread);
+    free(w);
+  }
+}
+
 rt_pool *rt_pool_close(rt_engine *e, int64_t grace) {
   rt_pool *p = e->pool;
   if (!p) return NULL;
@@ -320,12 +393,12 @@ rt_pool *rt_pool_close(rt_engine *e, int64_t grace) {
   int64_t until = clock_now() + grace, left;
   while (p->running_count && (left = until - clock_now()) > 0)
     uv_cond_timedwait(&p->rest, &p->lock, (uint64_t)left);
-  bool stuck = p->running_count > 0;
   for (const rt_native_call *n = p->running.first; n; n = n->next) {
     n->entry.home->stuck = true;
     rt_log(RT_LOG_ERROR, "the native node %s has not returned within the grace of %.14g s, "
            "and is left behind", n->entry.native->name, (double)grace / 1e9);
   }
+  leave_busy(p);
   rt_native_call *n = p->answered.first;
   p->answered = (queue){0};
   uv_mutex_unlock(&p->lock);
@@ -334,11 +407,7 @@ rt_pool *rt_pool_close(rt_engine *e, int64_t grace) {
     rt_native_unref(n);
     n = next;
   }
-  for (int i = 0; i < p->started; i++) {
-    // Of those left behind nobody knows which thread they are on.
-    if (stuck) pthread_detach(p->threads[i]);
-    else uv_thread_join(&p->threads[i]);
-  }
+  join_others(p);
   uv_close((uv_handle_t *)async, free_async);
   return p;
 }

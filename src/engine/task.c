@@ -281,7 +281,9 @@ static void run_ready(rt_scheduler *s) {
   }
 }
 
-static void alarm_rang(uv_timer_t *alarm) { (void)alarm; }  // the due timers are fired after uv_run
+/* The due timers are fired after uv_run. It may ring before the loop polls, if the machine had
+ * something else to do: then nothing else might end the sleep. */
+static void alarm_rang(uv_timer_t *alarm) { uv_stop(alarm->loop); }
 
 /* Without waiting. A loop with nothing alive in it would not even look for a poke. */
 static void look_at_io(rt_scheduler *s) {
