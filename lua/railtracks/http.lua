@@ -28,11 +28,14 @@ end
 --- a newline.
 local function read_headers(lines)
   local headers = {}
-  for name, value in lines:gmatch "([^\r\n:]+):[ \t]*([^\r\n]*)" do
-    name, value = name:lower(), value:match "^(.-)[ \t]*$"
+  for line in lines:gmatch "[^\r\n]+" do
+    local colon = line:find(":", 1, true)
+    local name = colon and line:sub(1, colon - 1):lower() or ""
+    local value = colon and line:match("^[ \t]*(.*)$", colon + 1) or ""
+    if value:find "[ \t]$" then value = value:match "^(.-)[ \t]*$" end
     local before = headers[name]
     local between = name == "set-cookie" and "\n" or ", "
-    headers[name] = before and before .. between .. value or value
+    if colon then headers[name] = before and before .. between .. value or value end
   end
   return setmetatable(headers, headers_class)
 end
@@ -40,13 +43,19 @@ end
 local secret_words = { "authorization", "cookie", "token", "secret", "password", "api[-_]?key",
   "apikey", "signature", "credential" }
 
+local known_secrets, known_count = {}, 0
+
 --- Whether what is called so must not be written down.
 local function is_secret(name)
-  name = name:lower()
-  for _, word in ipairs(secret_words) do
-    if name:find(word) then return true end
+  local secret = known_secrets[name]
+  if secret == nil then
+    local lower = name:lower()
+    secret = lower == "key" or lower:find "[-_]key$" ~= nil
+    for _, word in ipairs(secret_words) do secret = secret or lower:find(word) ~= nil end
+    if known_count >= 1000 then known_secrets, known_count = {}, 0 end
+    known_secrets[name], known_count = secret, known_count + 1
   end
-  return name == "key" or name:find "[-_]key$" ~= nil
+  return secret
 end
 
 -- What is given ---------------------------------------------------------------------------
@@ -226,7 +235,15 @@ end
 -- Responses -------------------------------------------------------------------------------
 
 local Response = { __name = "railtracks.Response" }
-Response.__index = Response
+
+--- Headers are taken apart when somebody looks at them.
+function Response:__index(key)
+  if key ~= "headers" then return Response[key] end
+  self.headers = read_headers(self.header_lines)
+  self.header_lines = nil
+  return self.headers
+end
+
 Response.__tostring = function(self)
   return ("Response %d (%d bytes)"):format(self.status, #(self.body or ""))
 end
@@ -239,7 +256,7 @@ end
 local function read_response(transfer, response)
   local status, url, received, sent, version, name, connect, tls, first, total = transfer:info()
   response.status, response.url, response.version = status, url, version
-  response.headers = response.headers or read_headers(transfer:lines())
+  response.header_lines = response.header_lines or transfer:lines()
   response.timings = { name_lookup = name, connect = connect, tls = tls > 0 and tls or nil,
     first_byte = first, total = total }
   return { status = status, bytes = received, sent = sent > 0 and sent or nil,
@@ -304,7 +321,10 @@ end
 -- Streams ---------------------------------------------------------------------------------
 
 local Stream = { __name = "railtracks.HttpStream" }
-Stream.__index = Stream
+
+function Stream:__index(key)
+  return key == "headers" and Response.__index(self, key) or Stream[key]
+end
 
 --- The next piece of the body; nil at its end.
 function Stream:read()
