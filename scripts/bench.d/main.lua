@@ -104,6 +104,7 @@ local function run(row, quick, missing)
       end
     end
   end
+  if row.after then row.after() end
   progress ""
 end
 
@@ -136,7 +137,7 @@ end
 
 -- ---- printing ----
 
-local units = { us = "us", ms = "ms", wall_ms = "ms", peak_mb = "MB", rows_per_s = "rows/s" }
+local units = { us = "us", ms = "ms", wall_ms = "ms", cpu_ms = "ms", peak_mb = "MB", rows_per_s = "rows/s" }
 
 --- Three digits that count, thousands set apart: 0.0123, 4.56, 1,230,000.
 local function show(number)

@@ -192,11 +192,24 @@ function works.idle(count, _, peer)
   rt.settle(server.task)
 end
 
+function works.http(_, items, url)
+  rt.http.limit(64)
+  local function get() return #rt.http.get(url).body end
+  for _, size in ipairs(rt.map(get, items, { limit = 64 })) do assert(size == 1024) end
+end
+
+function works.http_stream(_, _, url)
+  local size = 0
+  for piece in rt.http.stream(url) do size = size + #piece end
+  assert(size == 1 << 30)
+end
+
 local work, count, times, with = ...
 if os.getenv "RT_BENCH_NATIVE" then native = rt.load(os.getenv "RT_BENCH_NATIVE") end
 local items = {}
 count, times = tonumber(count), tonumber(times) or 1
-if work == "map" or work == "offload_many" or work == "spin" or work == "processes" then
+if work == "map" or work == "offload_many" or work == "spin" or work == "processes"
+  or work == "http" then
   for i = 1, count do items[i] = i end
 end
 

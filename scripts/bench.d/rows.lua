@@ -351,6 +351,52 @@ return function(bench)
     bounds = { { "rt.net.listen", "peak_mb", at_most = 100 } },
   }
 
+  -- nginx on this machine, with a file of a kilobyte and one of a gigabyte, which has holes only.
+  local www, port, nginx = work .. "www", 18911, "nginx -p '%s' -c '%s/nginx.conf'"
+  local base = ("http://127.0.0.1:%d/"):format(port)
+  local function start_nginx()
+    os.execute(("mkdir -p '%s' && head -c 1024 /dev/zero > '%s/1k' && truncate -s 1G '%s/1g'")
+      :format(www, www, www))
+    local file = assert(io.open(www .. "/nginx.conf", "w"))
+    file:write(([[
+      pid W/pid; error_log W/errors; worker_processes 1; events { worker_connections 256; }
+      http { access_log off; keepalive_requests 1000000; sendfile on; client_body_temp_path W/a;
+        proxy_temp_path W/b; fastcgi_temp_path W/c; uwsgi_temp_path W/d; scgi_temp_path W/e;
+        server { listen 127.0.0.1:%d; root W; } }
+    ]]):gsub("W", www):format(port))
+    file:close()
+    assert(os.execute(nginx:format(www, www) .. " 2>/dev/null"), "nginx does not start")
+  end
+  local function stop_nginx() os.execute(nginx:format(www, www) .. " -s quit 2>/dev/null") end
+
+  local http_peer = bench.build .. "http_peer"
+
+  row {
+    name = "http", title = "20,000 GETs of 1 KB, 64 at once, CPU time of the process, journal off",
+    figure = "cpu_ms", repetitions = 5, memory = true, before = start_nginx, after = stop_nginx,
+    contenders = {
+      { "rt.http.get", ours("http", "20000", "1", base .. "1k") },
+      { "plain libcurl", { http_peer, "get", base .. "1k", "20000" } },
+    },
+    bounds = {
+      { "rt.http.get", "cpu_ms", beside = "plain libcurl", at_most = 1.3 },
+      { "rt.http.get", "peak_mb", at_most = 60 },
+    },
+  }
+
+  row {
+    name = "http_stream", title = "a body of 1 GB, streamed, journal off",
+    figure = "ms", repetitions = 5, memory = true, before = start_nginx, after = stop_nginx,
+    contenders = {
+      { "rt.http.stream", ours("http_stream", "1", "1", base .. "1g") },
+      { "plain libcurl", { http_peer, "stream", base .. "1g" } },
+    },
+    bounds = {
+      { "rt.http.stream", "ms", beside = "plain libcurl", at_most = 1.25 },
+      { "rt.http.stream", "peak_mb", at_most = 30 },
+    },
+  }
+
   -- In these every contender's memory is shown.
   for _, one in ipairs(rows) do
     if one.memory then
