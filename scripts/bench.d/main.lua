@@ -83,9 +83,10 @@ local function run(row, quick, missing)
   row.turns = repetitions
   for _, contender in ipairs(row.contenders) do
     contender.samples = {}
+    contender.needs = contender.needs or row.needs
     if missing[contender.needs] then contender.failed = contender.needs .. " is not installed" end
   end
-  if row.before then row.before() end
+  if row.before and not missing[row.needs] then row.before() end
   for repetition = 1, repetitions do
     for _, contender in ipairs(row.contenders) do
       local name, what = contender[1], contender[2]
@@ -104,6 +105,7 @@ local function run(row, quick, missing)
       end
     end
   end
+  if row.after and not missing[row.needs] then row.after() end
   progress ""
 end
 
@@ -136,7 +138,8 @@ end
 
 -- ---- printing ----
 
-local units = { us = "us", ms = "ms", wall_ms = "ms", peak_mb = "MB", rows_per_s = "rows/s" }
+local units = { us = "us", ms = "ms", wall_ms = "ms", peak_mb = "MB", rows_per_s = "rows/s",
+  cpu_ms = "ms", mb_per_s = "MB/s" }
 
 --- Three digits that count, thousands set apart: 0.0123, 4.56, 1,230,000.
 local function show(number)
@@ -272,7 +275,7 @@ for i = #rows, 1, -1 do
 end
 for _, row in ipairs(rows) do
   for _, contender in ipairs(row.contenders) do
-    local needs = contender.needs
+    local needs = contender.needs or row.needs
     if needs and not needed[needs] then
       needed[needs] = true
       missing[needs] = not installed(needs) or nil

@@ -173,11 +173,28 @@ function works.hash(_, paths)
   return seconds
 end
 
+-- GETs of a URL, 64 at once.
+function works.get(_, items, url)
+  rt.http.limit(64)
+  rt.map(function()
+    local response = rt.http.get(url)
+    assert(response.status == 200 and #response.body == 1024)
+  end, items, { limit = 64 })
+end
+
+-- The body of a URL, piece by piece; prints "mb_per_s N".
+function works.stream(_, _, url)
+  local began, bytes = rt.now(), 0
+  for piece in rt.http.stream(url) do bytes = bytes + #piece end
+  print("bytes", bytes)
+  print("mb_per_s", bytes / 1e6 / (rt.now() - began))
+end
+
 local work, count, times = ...
 if os.getenv "RT_BENCH_NATIVE" then native = rt.load(os.getenv "RT_BENCH_NATIVE") end
-local items = {}
+local items, url = {}, times
 count, times = tonumber(count), tonumber(times) or 1
-if work == "map" or work == "offload_many" or work == "spin" then
+if work == "map" or work == "offload_many" or work == "spin" or work == "get" then
   for i = 1, count do items[i] = i end
 end
 
@@ -188,7 +205,7 @@ end
 
 local began = rt.now()
 local measured
-for _ = 1, times do measured = works[work](count, items) or measured end
+for _ = 1, times do measured = works[work](count, items, url) or measured end
 local ms = (measured or rt.now() - began) * 1e3
 print("us", ms * 1e3 / (count * times))
 print("ms", ms)

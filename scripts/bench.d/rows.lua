@@ -11,7 +11,8 @@
 -- A bound is { contender, figure, beside = contender, at_most = number }, or at_least;
 -- without 'beside' it holds for the figure itself. 'figure' of a row is what is shown of
 -- all its contenders; other figures are shown where a bound or the contender's 'also'
--- names them; 'memory' of a row shows peak_mb of all.
+-- names them; 'memory' of a row shows peak_mb of all. A row's 'before' and 'after' are called
+-- around its turns; 'needs' of a row is that of all its contenders.
 
 return function(bench)
   local measure, here, work = bench.measure, bench.here, bench.work
@@ -330,6 +331,74 @@ return function(bench)
       { "C with threads", hashing(peer("hash", files, list)) },
     },
     bounds = { { "rt.map of a native node", "us", beside = "C with threads", at_most = 1.15 } },
+  }
+
+  -- A server of two files, in a folder of its own.
+  local folder, port = work .. "nginx", 18273
+  local page, large = ("http://127.0.0.1:%d/page"):format(port),
+    ("http://127.0.0.1:%d/large"):format(port)
+
+  local function nginx(words)
+    assert(os.execute(("nginx -p '%s' -e error.log -c nginx.conf %s 2>'%s/said'"):format(folder,
+      words, folder)), "nginx did not do what it should")
+  end
+
+  local function serve()
+    os.execute(("mkdir -p '%s/files' && truncate -s 1G '%s/files/large'"):format(folder, folder))
+    local file = assert(io.open(folder .. "/files/page", "wb"))
+    assert(file:write(("x"):rep(1024)))
+    file:close()
+    file = assert(io.open(folder .. "/nginx.conf", "w"))
+    assert(file:write(([[
+      pid nginx.pid;
+      worker_processes 1;
+      events { worker_connections 256; }
+      http {
+        access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000;
+        client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+        uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+        server { listen 127.0.0.1:%d; root files; }
+      }
+    ]]):format(port)))
+    file:close()
+    nginx ""
+  end
+
+  -- It lets go of the port a moment after it is asked to.
+  local function close()
+    nginx "-s stop"
+    os.execute(("while test -e '%s/nginx.pid'; do sleep 0.02; done"):format(folder))
+  end
+
+  local function http_peer(...) return { bench.build .. "http_peer", ... } end
+
+  row {
+    name = "http", title = "20,000 GETs of 1 KB, 64 at once, journal off: the client's CPU time",
+    figure = "cpu_ms", repetitions = 7, needs = "nginx", before = serve, after = close,
+    memory = true,
+    contenders = {
+      { "rt.http.get", ours("get", "20000", page) },
+      { "C, libcurl on libuv", http_peer("get", page, "20000") },
+      { "rt.http.get, 2,000", ours("get", "2000", page) },
+    },
+    bounds = {
+      { "rt.http.get", "cpu_ms", beside = "C, libcurl on libuv", at_most = 1.3 },
+      { "rt.http.get", "peak_mb", beside = "rt.http.get, 2,000", at_most = 1.2 },
+    },
+  }
+
+  row {
+    name = "http_stream", title = "a body of 1 GiB, piece by piece, journal off",
+    figure = "mb_per_s", repetitions = 7, needs = "nginx", before = serve, after = close,
+    memory = true,
+    contenders = {
+      { "rt.http.stream", ours("stream", "1", large) },
+      { "C, libcurl", http_peer("stream", large) },
+    },
+    bounds = {
+      { "rt.http.stream", "mb_per_s", beside = "C, libcurl", at_least = 0.8 },
+      { "rt.http.stream", "peak_mb", at_most = 30 },
+    },
   }
 
   -- In these every contender's memory is shown.
