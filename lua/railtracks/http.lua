@@ -12,6 +12,8 @@ local url_of = require "railtracks.url"
 local MAX_BODY = 64 << 20  -- bytes of a body that is not streamed, unless said otherwise
 local SHOWN = 2000         -- bytes of a body that an error shows
 local REDIRECTS = 10
+local USER_AGENT = "railtracks/" .. core.version
+local USER_AGENT_LINE = "User-Agent: " .. USER_AGENT
 
 local http = {}
 
@@ -22,19 +24,6 @@ local headers_class = { __name = "railtracks.Headers" }
 --- By name, in whatever case.
 function headers_class:__index(name)
   return type(name) == "string" and rawget(self, name:lower()) or nil
-end
-
---- The headers of a response: values of the same name with a comma between them, cookies with
---- a newline.
-local function read_headers(lines)
-  local headers = {}
-  for name, value in lines:gmatch "([^\r\n:]+):[ \t]*([^\r\n]*)" do
-    name, value = name:lower(), value:match "^(.-)[ \t]*$"
-    local before = headers[name]
-    local between = name == "set-cookie" and "\n" or ", "
-    headers[name] = before and before .. between .. value or value
-  end
-  return setmetatable(headers, headers_class)
 end
 
 local secret_words = { "authorization", "cookie", "token", "secret", "password", "api[-_]?key",
@@ -174,16 +163,20 @@ local function define(what, options, method, streams)
     check.usage("%s: expected a table of options, got %s", what, type(options))
   end
   check.options(what, options, known)
-  method = method or options.method or "GET"
-  expect(what, "method", type(method) == "string" and method:find "^%u+$",
-    "a method in capital letters, such as GET", method)
+  if not method then
+    method = options.method or "GET"
+    expect(what, "method", type(method) == "string" and method:find "^%u+$",
+      "a method in capital letters, such as GET", method)
+  end
   local url = url_of(what, options.url, options.query, is_secret)
   local lines, seen, native = {}, {}, { method = method, url = url.whole, streams = streams }
   header_lines(what, options.headers, lines, seen)
   set_auth(what, options.auth, native, lines, seen)
   local feed = set_body(what, options, native, lines, seen)
   set_limits(what, options, native, streams)
-  add_header(lines, seen, "User-Agent", "railtracks/" .. core.version)
+  if not seen["user-agent"] then
+    lines[#lines + 1], seen["user-agent"] = USER_AGENT_LINE, USER_AGENT
+  end
   lines[#lines + 1] = "Expect:" -- servers that do not know it would be waited for
   native.headers = lines
   native.http2 = check_flag(what, options, "http2")
@@ -238,7 +231,7 @@ end
 local function read_response(transfer, response)
   local status, url, received, sent, version, name, connect, tls, first, total = transfer:info()
   response.status, response.url, response.version = status, url, version
-  response.headers = response.headers or read_headers(transfer:lines())
+  response.headers = response.headers or setmetatable(transfer:headers(), headers_class)
   response.timings = { name_lookup = name, connect = connect, tls = tls > 0 and tls or nil,
     first_byte = first, total = total }
   return { status = status, bytes = received, sent = sent > 0 and sent or nil,

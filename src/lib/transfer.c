@@ -448,10 +448,51 @@ static int write_more(lua_State *L) {
 
 /* ---- what came of it ---- */
 
-/* transfer:lines() -> the header lines of the last response */
-static int lines(lua_State *L) {
+/* Whether a character is a space or a tab. */
+static bool blank(char c) { return c == ' ' || c == '\t'; }
+
+/* Sets headers[name] in the table at the top; behind what is there already, if something is. */
+static void add_header(lua_State *L, const char *name, size_t size, const char *value,
+                       size_t value_size) {
+  char low[128];
+  if (size > sizeof low) return;  // nobody's header is called so
+  for (size_t i = 0; i < size; i++) {
+    char c = name[i];
+    low[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+  }
+  lua_pushlstring(L, low, size);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, -3) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushlstring(L, value, value_size);
+  } else {
+    bool cookie = size == 10 && memcmp(low, "set-cookie", 10) == 0;
+    lua_pushstring(L, cookie ? "\n" : ", ");
+    lua_pushlstring(L, value, value_size);
+    lua_concat(L, 3);
+  }
+  lua_rawset(L, -3);
+}
+
+/* transfer:headers() -> those of the last response, by name in small letters: values of the
+ * same name with a comma between them, cookies with a newline */
+static int headers(lua_State *L) {
   const rt_transfer *t = self(L);
-  lua_pushlstring(L, t->head.size ? t->head.data : "", t->head.size);
+  lua_createtable(L, 0, 8);
+  const char *at = t->head.data, *end = at ? at + t->head.size : at;
+  while (at < end) {
+    const char *stop = memchr(at, '\n', (size_t)(end - at)), *next = stop ? stop + 1 : end;
+    if (!stop) stop = end;
+    const char *colon = memchr(at, ':', (size_t)(stop - at));
+    bool named = colon && colon > at && !memchr(at, ' ', (size_t)(colon - at));
+    if (named) {  // not the status line
+      const char *value = colon + 1;
+      while (stop > value && (blank(stop[-1]) || stop[-1] == '\r')) stop--;
+      while (value < stop && blank(*value)) value++;
+      add_header(L, at, (size_t)(colon - at), value, (size_t)(stop - value));
+    }
+    at = next;
+  }
   return 1;
 }
 
@@ -528,7 +569,7 @@ static int failure(lua_State *L) {
 void rt_lib_open_http(lua_State *L, rt_engine *e) {
   static const luaL_Reg methods[] = {
       {"head", head}, {"read", read_more}, {"finish", finish}, {"write", write_more},
-      {"lines", lines}, {"info", info}, {"failure", failure}, {"close", collect}, {NULL, NULL}};
+      {"headers", headers}, {"info", info}, {"failure", failure}, {"close", collect}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"http_limit", limit}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
   lua_pushlightuserdata(L, e);
