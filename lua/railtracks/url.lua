@@ -67,7 +67,7 @@ return function(what, url, query, is_secret)
     shown = whole:sub(1, from - 1) .. host .. rest
     short = host .. rest
   end
-  if marked then
+  if marked or rest:find("&", 1, true) then
     short = host .. rest:match "^[^?]*"
     shown = whole:sub(1, from - 1) .. host ..
       rest:gsub("([?&])([^=&]*)=([^&]*)", function(before, name, value)
