@@ -273,6 +273,8 @@ describe("rt.http", function()
     local err = failure("connect", http.get, "http://127.0.0.1:1/x?token=abc&a=b")
     assert.equal("http://127.0.0.1:1/x?token=[hidden]&a=b", err.url)
     assert.equal("GET", err.method)
+    err = failure("connect", http.get, "http://u:p@127.0.0.1:1/a@b&token=abc&c=?key=d#e")
+    assert.equal("http://127.0.0.1:1/a@b&token=[hidden]&c=?key=[hidden]", err.url)
   end))
 
   it("is cancelled and timed out at once", with_server(function(base)

@@ -70,7 +70,7 @@ return function(what, url, query, is_secret)
   if marked or rest:find("&", 1, true) then
     short = host .. rest:match "^[^?]*"
     shown = whole:sub(1, from - 1) .. host ..
-      rest:gsub("([?&])([^=&]*)=([^&]*)", function(before, name, value)
+      rest:gsub("([?&])([^=&?]*)=([^&?]*)", function(before, name, value)
         return before .. name .. "=" .. (is_secret(name) and "[hidden]" or value)
       end)
   end

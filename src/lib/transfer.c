@@ -12,7 +12,6 @@
 
 enum {
   HIGH = 256 * 1024,       // bytes received and not read yet that make the server wait
-  LOW = 64 * 1024,         // ... until only so many are left
   OUT = 64 * 1024,         // bytes to be sent that make the writer wait
   HEADERS_MOST = 1 << 20,  // bytes of headers
 };
