@@ -2,7 +2,7 @@ local rt = require "railtracks"
 local helper = require "spec.helper"
 
 describe("the types in lua/meta", function()
-  local text = helper.read "lua/meta/railtracks.lua"
+  local text = helper.read "lua/meta/railtracks.lua" .. helper.read "lua/meta/io.lua"
 
   local function is_there(name, value)
     if type(value) == "function" then return text:find("\nfunction " .. name .. "(", 1, true) end
@@ -27,7 +27,7 @@ describe("the types in lua/meta", function()
   end
 
   it("are Lua", function()
-    for _, name in ipairs { "railtracks", "testing" } do
+    for _, name in ipairs { "railtracks", "io", "testing" } do
       assert.is_function(loadfile(("lua/meta/%s.lua"):format(name)))
     end
   end)
