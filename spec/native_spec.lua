@@ -100,6 +100,7 @@ describe("a native node", function()
       local usage = "usage: " .. take .. ": argument "
       assert.equal(usage .. "1: expected boolean, got nothing", said())
       assert.equal(usage .. "1: expected boolean, got nil", said(nil, 1))
+      assert.equal(usage .. "1: expected boolean, got nil", said(rt.json.null, 1))
       assert.equal(usage .. "2: expected integer, got string", said(true, "3"))
       assert.equal(usage .. "2: expected integer, got a number that is not an integer",
         said(true, 2.5))

@@ -47,7 +47,7 @@ static answer ask(rt_native_call *c, unsigned how, int i) {
 static bool is_right(lua_State *L, int v, unsigned how, answer a) {
   lua_Integer integer = 0;
   size_t size;
-  int is = 0, type = v ? lua_type(L, v) : LUA_TNIL;
+  int is = 0, type = v && !is_null(L, v) ? lua_type(L, v) : LUA_TNIL;
   bool absent = type == LUA_TNIL, or = how & 8 && absent;
   switch (how % 8) {
     case 2:
@@ -79,7 +79,7 @@ static void same(lua_State *L, int v, answer a, answer b) {
   check(a.type == b.type && a.boolean == b.boolean && a.integer == b.integer, "type %d", a.type);
   check(same_number(a.number, b.number) && a.size == b.size, "number %a", a.number);
   check(!a.text == !b.text && (!a.text || memcmp(a.text, b.text, a.size) == 0), "text");
-  if (a.type == RT_NIL) check(!v || lua_isnil(L, v) || !a.value, "a nil");
+  if (a.type == RT_NIL) check(!v || lua_isnil(L, v) || is_null(L, v) || !a.value, "a nil");
 }
 
 /* In: the input. */

@@ -58,7 +58,7 @@ static void compare_map(lua_State *L, int t, const rt_value *seen) {
 
 static void compare(lua_State *L, int v, const rt_value *seen) {
   static const rt_type types[] = {[LUA_TNIL] = RT_NIL, [LUA_TBOOLEAN] = RT_BOOLEAN,
-                                  [LUA_TSTRING] = RT_TEXT};
+                                  [LUA_TLIGHTUSERDATA] = RT_NIL, [LUA_TSTRING] = RT_TEXT};
   int type = lua_type(L, v);
   lua_Integer size;
   check(seen != NULL, "a %s is missing", lua_typename(L, type));

@@ -155,7 +155,7 @@ static inline void make_value(maker *m, int depth) {
     wrap(m, (int)(kind & 2 ? levels : 190 + levels % 16), kind & 1);
   } else if (kind == 104) lua_pushcfunction(L, never);
   else if (kind == 105) lua_newuserdatauv(L, 1, 0);
-  else if (kind == 106) lua_pushlightuserdata(L, m);
+  else if (kind == 106) lua_pushlightuserdata(L, next_byte(m->in) & 1 ? m : NULL);
   else if (kind == 107) lua_pushthread(L);
   else make_table(m, kind % 3, depth + 1);
 }
@@ -200,6 +200,11 @@ static inline bool is_list(lua_State *L, int t, lua_Integer *size) {
   return keys == items + 1 && n >= most && n <= 2 * keys + 1000;
 }
 
+/* rt.json.null, which is nil elsewhere. */
+static inline bool is_null(lua_State *L, int v) {
+  return lua_islightuserdata(L, v) && !lua_touserdata(L, v);
+}
+
 static const char *why_unfit(lua_State *L, int v, int depth, int *left);
 
 static inline const char *why_list_unfit(lua_State *L, int t, int depth, int *left,
@@ -216,7 +221,9 @@ static inline const char *why_list_unfit(lua_State *L, int t, int depth, int *le
 static inline const char *why_map_unfit(lua_State *L, int t, int depth, int *left) {
   for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
     int key = lua_gettop(L) - 1;
-    const char *why = lua_istable(L, key) ? "a table as a key" : why_unfit(L, key, depth, left);
+    const char *why = lua_istable(L, key) ? "a table as a key"
+                      : is_null(L, key)   ? "rt.json.null as a key"
+                                          : why_unfit(L, key, depth, left);
     if (!why) why = why_unfit(L, key + 1, depth, left);
     if (why) return lua_pop(L, 2), why;
   }
@@ -232,8 +239,8 @@ static inline const char *why_unfit(lua_State *L, int v, int depth, int *left) {
   switch (lua_type(L, v)) {
     case LUA_TFUNCTION: return "a function";
     case LUA_TTHREAD: return "a thread";
-    case LUA_TUSERDATA:
-    case LUA_TLIGHTUSERDATA: return "a userdata";
+    case LUA_TLIGHTUSERDATA: return is_null(L, v) ? NULL : "a userdata";
+    case LUA_TUSERDATA: return "a userdata";
     case LUA_TTABLE: break;
     default: return NULL;
   }
@@ -246,8 +253,10 @@ static inline bool same_number(double a, double b) {
   return a != a ? b != b : a == b && signbit(a) == signbit(b);
 }
 
-/* Whether the two are alike: of the same types, tables raw and with the same keys. */
+/* Whether the second is what the first was: of the same types, tables raw and with the same
+ * keys; but for null, which has become nil. */
 static inline bool alike(lua_State *L, int a, int b) {
+  if (is_null(L, a)) return lua_isnil(L, b);
   if (lua_type(L, a) != lua_type(L, b)) return false;
   if (lua_type(L, a) == LUA_TNUMBER) {
     if (lua_isinteger(L, a) != lua_isinteger(L, b)) return false;
@@ -262,8 +271,8 @@ static inline bool alike(lua_State *L, int a, int b) {
     lua_rawget(L, b);
     int top = lua_gettop(L);
     if (!alike(L, top - 1, top)) return lua_pop(L, 3), false;
+    keys += !lua_isnil(L, top);
     lua_pop(L, 1);
-    keys++;
   }
   for (lua_pushnil(L); lua_next(L, b); lua_pop(L, 1)) others++;
   return keys == others && (keys || is_marked(L, a) == is_marked(L, b));

@@ -38,16 +38,17 @@ static void misfit(rt_native_call *n, int i, const char *expected, const char *g
                  n->entry.native->name, i, expected, given);
 }
 
-static const char *given(rt_native_call *n, int i) {
-  if (i < 1 || i > n->arg_count) return "nothing";
-  return n->L ? luaL_typename(n->L, n->base + i) : type_names[n->args[i - 1]->type];
-}
-
 static bool is_absent(const rt_native_call *n, int i) {
   if (i < 1 || i > n->arg_count) return true;
   if (!n->L) return n->args[i - 1]->type == RT_NIL;
   int type = lua_type(n->L, n->base + i);
   return type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && !lua_touserdata(n->L, n->base + i));
+}
+
+static const char *given(const rt_native_call *n, int i) {
+  if (i < 1 || i > n->arg_count) return "nothing";
+  if (is_absent(n, i)) return "nil";
+  return n->L ? luaL_typename(n->L, n->base + i) : type_names[n->args[i - 1]->type];
 }
 
 /* The copy of argument 'i', which exists; NULL if it cannot be copied, or memory is short. */
