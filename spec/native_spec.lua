@@ -163,6 +163,7 @@ describe("a native node", function()
     assert.equal("native: null_key: NULL was added to a list or map", (failure(odd.null_key)))
     assert.matches("cannot have a list, a map, nil or NaN as a key",
       failure(odd.table_key), 1, true)
+    assert.equal("native: one %ls", (failure(odd.fails_unprintably)))
     assert.equal("native: silent: returned 7 without saying why", (failure(odd.silent)))
     assert.equal("native: wrong_later: rt_later is for nodes of the kind RT_LATER",
       (failure(odd.wrong_later)))

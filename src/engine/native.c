@@ -84,8 +84,11 @@ static void fail_with(rt_native_call *n, const char *kind, const char *code, con
   va_copy(again, list);
   int size = vsnprintf(NULL, 0, format, again);
   va_end(again);
-  n->message = size < 0 ? NULL : rt_arena_take(&n->arena, (size_t)size + 1);
-  if (n->message) vsnprintf(n->message, (size_t)size + 1, format, list);
+  bool bad = size < 0;  // a %ls that cannot be written: the format is better than nothing
+  size_t room = bad ? strlen(format) + 1 : (size_t)size + 1;
+  n->message = rt_arena_take(&n->arena, room);
+  if (n->message && bad) memcpy(n->message, format, room);
+  else if (n->message) vsnprintf(n->message, room, format, list);
   n->code = code ? rt_arena_take(&n->arena, strlen(code) + 1) : NULL;
   if (n->code) strcpy(n->code, code);
 }

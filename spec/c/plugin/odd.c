@@ -118,6 +118,8 @@ static int fails(rt_call *c) {
   return rt_fail(c, "SECOND", "the second");
 }
 
+static int fails_unprintably(rt_call *c) { return rt_fail(c, "WIDE", "one %ls", L"\u20ac"); }
+
 static int drops(rt_call *c) { return rt_drop(rt_later(c)), 0; }
 
 /* Does not return before it is cancelled: true if it was. */
@@ -239,6 +241,7 @@ static const rt_native nodes[] = {
     {.name = "wrong_later", .kind = RT_OFFLOAD, .run = wrong_later},
     {.name = "fails", .kind = RT_INLINE, .run = fails},
     {.name = "fails_offload", .kind = RT_OFFLOAD, .run = fails},
+    {.name = "fails_unprintably", .kind = RT_INLINE, .run = fails_unprintably},
     {.name = "drops", .kind = RT_LATER, .run = drops},
     {.name = "until_cancelled", .kind = RT_OFFLOAD, .run = until_cancelled},
     {.name = "until_deadline", .kind = RT_INLINE, .run = until_cancelled},
