@@ -259,6 +259,7 @@ describe("an offload node", function()
     local text, err = failure(hash.hash_file, "/nonexistent/file")
     assert.equal("native: hash_file: /nonexistent/file: No such file or directory", text)
     assert.equal("ENOENT", err.code)
+    assert.equal("native: hash_file: /: Is a directory", (failure(hash.hash_file, "/")))
   end))
 end)
 

@@ -41,9 +41,9 @@ static int hash_file(rt_call *c) {
   XXH3_128bits_reset(&state);
   while (!rt_cancelled(c) && (size = fread(block, 1, sizeof block, file)) > 0)
     XXH3_128bits_update(&state, block, size);
-  int bad = ferror(file);
+  int problem = ferror(file) ? errno : 0;
   fclose(file);
-  if (bad) return rt_fail(c, NULL, "hash_file: %s cannot be read", path);
+  if (problem) return rt_fail(c, NULL, "hash_file: %s: %s", path, strerror(problem));
   return return_hash(c, XXH3_128bits_digest(&state));
 }
 
