@@ -129,6 +129,8 @@ describe("a native node that calls another", function()
     assert.equal("usage: no_list: rt_ask: the arguments must be a list", failure(asking.no_list))
     assert.equal("native: no_then: rt_ask: a name and a function are needed",
       failure(asking.no_then))
+    assert.equal("native: asks_wrongly_later: rt_ask: a name and a function are needed",
+      failure(asking.asks_wrongly_later))
     assert.equal("native: twice: rt_ask: one node after the other", failure(asking.twice))
     assert.equal("native: then_fails: after all", failure(asking.then_fails))
     assert.equal("native: pass_offload: rt_ask: only functions of the kinds RT_INLINE and " ..

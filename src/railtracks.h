@@ -254,7 +254,8 @@ typedef int rt_then(rt_call *c, const rt_problem *problem, void *data);
  * time. 'c' may be what rt_later has returned, from any thread: the handle is given back by
  * that. Returns 0: 'then' will be called exactly once, with 'data'; also if the call is
  * cancelled, or fails in another way meanwhile (then what it does has no effect). Returns -1,
- * and 'then' will not be called: the call has failed, or has been cancelled. */
+ * and 'then' will not be called: the call has failed, or has been cancelled; a handle is still to
+ * be given back, by rt_drop for one. */
 RT_EXPORT int rt_ask(rt_call *c, const char *node, const rt_value *args, rt_then *then,
                      void *data);
 

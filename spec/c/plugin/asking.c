@@ -53,6 +53,14 @@ static int give_problem(rt_call *c, const rt_problem *problem, void *data) {
   return 0;
 }
 
+/* A handle that asks for what cannot be is still to be given back. */
+static int asks_wrongly_later(rt_call *c) {
+  rt_call *later = rt_later(c);
+  if (rt_ask(later, NULL, NULL, give, NULL) == 0) return 0;
+  rt_drop(later);
+  return 0;
+}
+
 /* catch(name, ...) -> kind, code, message, traceback of its failure */
 static int catch_(rt_call *c) {
   return ask(c, rt_arg_text(c, 1, NULL), rest(c, 2), give_problem, NULL);
@@ -202,6 +210,7 @@ static const rt_native nodes[] = {
     {.name = "pass_there", .kind = RT_LATER, .run = pass_there},
     {.name = "there_and_back", .kind = RT_LATER, .run = there_and_back},
     {.name = "pass_offload", .kind = RT_OFFLOAD, .run = pass},
+    {.name = "asks_wrongly_later", .kind = RT_LATER, .run = asks_wrongly_later},
     {.name = "catch", .kind = RT_INLINE, .run = catch_},
     {.name = "catch_later", .kind = RT_LATER, .run = catch_},
     {.name = "replace", .kind = RT_INLINE, .run = replace},
