@@ -52,8 +52,19 @@ describe("a native node", function()
         "node"):format(name), (failure(echo, 1, { a = { 1, { b = print } } })))
       local circle = {}
       circle.self = circle
-      assert.matches("argument 1: a table nested more than 200 deep, or in a circle,",
+      assert.matches("argument 1, at .self: a table that holds itself cannot be given",
         failure(echo, circle), 1, true)
+      local inner = {}
+      inner.up = { inner }
+      assert.matches("argument 1, at [2].up[1]: a table that holds itself cannot be given",
+        failure(echo, { 1, inner }), 1, true)
+      local deep = {}
+      for _ = 2, 1000 do deep = { deep } end
+      local got = rt.call(echo, deep)
+      for _ = 2, 1000 do got = got[1] end
+      assert.same({}, got)
+      assert.matches("argument 1: a table nested more than 1000 deep cannot be given",
+        failure(echo, { deep }), 1, true)
       assert.matches("a table as a key", failure(echo, { [{}] = 1 }), 1, true)
     end))
 
@@ -146,14 +157,14 @@ describe("a native node", function()
   end))
 
   it("is told of its mistakes", in_run(function()
-    local too_deep = "native: %s: a table nested more than 200 deep, or in a circle, cannot be " ..
+    local too_deep = "native: %s: a table nested more than 1000 deep, or in a circle, cannot be " ..
       "given to Lua"
     assert.equal(too_deep:format "into_itself", (failure(odd.into_itself)))
     for _, name in ipairs { "deep", "deep_offload" } do
-      local list = rt.call(odd[name], 200)
-      for _ = 2, 200 do list = list[1] end
+      local list = rt.call(odd[name], 1000)
+      for _ = 2, 1000 do list = list[1] end
       assert.same({}, list)
-      assert.equal(too_deep:format(name), (failure(odd[name], 201)))
+      assert.equal(too_deep:format(name), (failure(odd[name], 1001)))
       assert.equal(too_deep:format(name), (failure(odd[name], 1000000)))
     end
     assert.equal("native: adds_to_text: a value was added to what is no list or map of the " ..

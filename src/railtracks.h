@@ -124,7 +124,7 @@ RT_EXPORT double rt_arg_number(rt_call *c, int n);
 RT_EXPORT const char *rt_arg_text(rt_call *c, int n, size_t *size);
 
 /* Any value that can cross: all but functions, userdata, threads, tables nested more than
- * 200 deep or in a circle. Tables are copied, without metatables. Never NULL. */
+ * 1000 deep or in a circle. Tables are copied, without metatables. Never NULL. */
 RT_EXPORT const rt_value *rt_arg_value(rt_call *c, int n);
 
 /* The same where the argument may be left out or nil: then 'other' is returned. */
@@ -158,7 +158,7 @@ RT_EXPORT const rt_value *rt_value_get(const rt_value *map, const char *key);
  * what cannot be: to add to what is no list or map made here, or to add NULL.
  *
  * A table may be put into several others, also before it is complete; it is when it is
- * returned. One nested more than 200 deep, or in a circle, fails the call. */
+ * returned. One nested more than 1000 deep, or in a circle, fails the call. */
 
 RT_EXPORT rt_value *rt_new_nil(rt_call *c);
 RT_EXPORT rt_value *rt_new_boolean(rt_call *c, int boolean);

@@ -94,7 +94,7 @@ static int one(lua_State *L) {
   luaL_checkstack(L, 100, NULL);
   for (int i = 1; i <= count; i++) {
     push_value(L, in);
-    if (why_unfit(L, i, 0, &left)) return 0;
+    if (why_unfit(L, i, &left)) return 0;
   }
   rt_native_init(&here, &(rt_native_entry){&native, &home});
   rt_native_init(&there, &(rt_native_entry){&native, &home});

@@ -158,7 +158,8 @@ static void add_many(both *b) {
 static void make_deep(both *b, bool outermost_first) {
   lua_State *L = b->L;
   unsigned levels = next_byte(b->in);
-  if (levels >= 128) levels = 194 + levels % 8;
+  if (levels >= 224) levels = DEEPEST - 6 + levels % 8;
+  else levels %= 32;
   int i = pick(b);
   rt_value *first = rt_new_list(b->c), *list = first;
   push_list(L);
@@ -191,7 +192,7 @@ static void read_argument(both *b) {
   int left = NODES;
   push_value(b->L, b->in);
   int v = lua_gettop(b->L);
-  if (why_unfit(b->L, v, 0, &left)) return lua_pop(b->L, 1);
+  if (why_unfit(b->L, v, &left)) return lua_pop(b->L, 1);
   keep(b, rt_tree_read(b->L, v, &b->c->arena, &m), false);
 }
 
@@ -218,9 +219,9 @@ static int depth_of(const rt_value *v, int above, int *left) {
   int most = above;
   const rt_value *key;
   if (--*left < 0 || (rt_value_type(v) != RT_LIST && rt_value_type(v) != RT_MAP)) return above;
-  if (above > 200) return above;
+  if (above > DEEPEST) return above;
   most = above + 1;
-  for (size_t i = 0; i < rt_value_count(v) && most <= 200; i++) {
+  for (size_t i = 0; i < rt_value_count(v) && most <= DEEPEST; i++) {
     int depth = depth_of(rt_value_at(v, i, &key), above + 1, left);
     if (depth > most) most = depth;
   }
@@ -241,7 +242,7 @@ static void note_result(both *b, int count) {
   lua_rawseti(b->L, b->returned, count + 1);
   int left = NODES;
   const rt_value *result = &b->c->results[count];
-  bool deep = depth_of(result, 0, &left) > 200;
+  bool deep = depth_of(result, 0, &left) > DEEPEST;
   if (left < 0) return lua_pop(b->L, 1);
   lua_pushcfunction(b->L, push_tree);
   lua_pushlightuserdata(b->L, (void *)result);

@@ -171,7 +171,7 @@ static int one(lua_State *L) {
   long fault = (long)next_byte(in);
   push_value(L, in);
   int v = lua_gettop(L);
-  const char *unfit = why_unfit(L, v, 0, &left);
+  const char *unfit = why_unfit(L, v, &left);
   if (left < 0) return 0;
   cross(L, v, unfit, 0);
   if (fault) cross(L, v, unfit, fault);

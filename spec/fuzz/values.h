@@ -6,6 +6,7 @@
 #include "value.h"
 
 enum {
+  DEEPEST = 1000,  /* as a table may be nested */
   TABLES = 64,     /* tables that are remembered, to be put into others again */
   NODES = 20000    /* larger values are not looked at: a table counts where it stands */
 };
@@ -152,7 +153,7 @@ static inline void make_value(maker *m, int depth) {
   } else if (kind < 104) {
     unsigned levels = next_byte(m->in);
     make_value(m, depth + 1);
-    wrap(m, (int)(kind & 2 ? levels : 190 + levels % 16), kind & 1);
+    wrap(m, (int)(kind < 98 ? DEEPEST - 10 + levels % 16 : levels % 24), kind & 1);
   } else if (kind == 104) lua_pushcfunction(L, never);
   else if (kind == 105) lua_newuserdatauv(L, 1, 0);
   else if (kind == 106) lua_pushlightuserdata(L, next_byte(m->in) & 1 ? m : NULL);
@@ -205,36 +206,49 @@ static inline bool is_null(lua_State *L, int v) {
   return lua_islightuserdata(L, v) && !lua_touserdata(L, v);
 }
 
-static const char *why_unfit(lua_State *L, int v, int depth, int *left);
+/* What a value is that is searched for what cannot cross. */
+typedef struct search {
+  int depth;
+  int left;          /* counts down what is in it */
+  const void *above[DEEPEST];
+} search;
 
-static inline const char *why_list_unfit(lua_State *L, int t, int depth, int *left,
+static const char *why_unfit_in(lua_State *L, int v, search *s);
+
+static inline const char *why_list_unfit(lua_State *L, int t, search *s,
                                          lua_Integer size) {
   const char *why = NULL;
   for (lua_Integer i = 1; i <= size && !why; i++) {
     lua_rawgeti(L, t, i);
-    why = why_unfit(L, lua_gettop(L), depth, left);
+    why = why_unfit_in(L, lua_gettop(L), s);
     lua_pop(L, 1);
   }
   return why;
 }
 
-static inline const char *why_map_unfit(lua_State *L, int t, int depth, int *left) {
+static inline const char *why_map_unfit(lua_State *L, int t, search *s) {
   for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
     int key = lua_gettop(L) - 1;
     const char *why = lua_istable(L, key) ? "a table as a key"
                       : is_null(L, key)   ? "rt.json.null as a key"
-                                          : why_unfit(L, key, depth, left);
-    if (!why) why = why_unfit(L, key + 1, depth, left);
+                                          : why_unfit_in(L, key, s);
+    if (!why) why = why_unfit_in(L, key + 1, s);
     if (why) return lua_pop(L, 2), why;
   }
   return NULL;
 }
 
-/* Why a value cannot cross, the first reason there is; NULL if it can. 'left' counts down
- * what is in it. */
-static inline const char *why_unfit(lua_State *L, int v, int depth, int *left) {
+/* Of no interest to the fuzzer, and slow under its eyes. */
+__attribute__((no_sanitize("coverage"))) static inline bool is_above(const search *s,
+                                                                     const void *table) {
+  for (int i = 0; i < s->depth; i++)
+    if (s->above[i] == table) return true;
+  return false;
+}
+
+static inline const char *why_unfit_in(lua_State *L, int v, search *s) {
   lua_Integer size;
-  if (--*left < 0) return "too large for this fuzzer";
+  if (--s->left < 0) return "too large for this fuzzer";
   luaL_checkstack(L, 8, NULL);
   switch (lua_type(L, v)) {
     case LUA_TFUNCTION: return "a function";
@@ -244,9 +258,22 @@ static inline const char *why_unfit(lua_State *L, int v, int depth, int *left) {
     case LUA_TTABLE: break;
     default: return NULL;
   }
-  if (depth == 200) return "a table nested more than 200 deep, or in a circle,";
-  if (is_list(L, v, &size)) return why_list_unfit(L, v, depth + 1, left, size);
-  return why_map_unfit(L, v, depth + 1, left);
+  if (is_above(s, lua_topointer(L, v))) return "a table that holds itself";
+  if (s->depth == DEEPEST) return "a table nested more than 1000 deep";
+  s->above[s->depth++] = lua_topointer(L, v);
+  const char *why =
+      is_list(L, v, &size) ? why_list_unfit(L, v, s, size) : why_map_unfit(L, v, s);
+  s->depth--;
+  return why;
+}
+
+/* Why a value cannot cross, the first reason there is; NULL if it can. 'left' counts down
+ * what is in it. */
+static inline const char *why_unfit(lua_State *L, int v, int *left) {
+  search s = {.left = *left};
+  const char *why = why_unfit_in(L, v, &s);
+  *left = s.left;
+  return why;
 }
 
 static inline bool same_number(double a, double b) {

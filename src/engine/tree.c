@@ -80,9 +80,10 @@ typedef struct reader {
   rt_arena *arena;
   rt_misfit *misfit;
   int depth;
+  const void *path[RT_TREE_DEPTH];  // the tables we are in
 } reader;
 
-static const char too_deep[] = "a table nested more than 200 deep, or in a circle,";
+static const char too_deep[] = "a table nested more than 1000 deep";
 
 static rt_value *read_any(reader *r, int index);
 
@@ -180,11 +181,17 @@ static rt_value *read_map(reader *r, int t, size_t count) {
 }
 
 static rt_value *read_table(reader *r, int t) {
+  const void *self = lua_topointer(r->L, t);
+  for (int i = r->depth; i-- > 0;) {
+    if (r->path[i] != self) continue;
+    r->misfit->what = "a table that holds itself";
+    return NULL;
+  }
   if (r->depth == RT_TREE_DEPTH || !lua_checkstack(r->L, 8)) {
     r->misfit->what = too_deep;
     return NULL;
   }
-  r->depth++;
+  r->path[r->depth++] = self;
   measures m = measure(r->L, t);
   rt_value *v = m.list ? read_list(r, t, m.size, m.counted) : read_map(r, t, m.count);
   r->depth--;
@@ -223,7 +230,11 @@ static rt_value *read_any(reader *r, int index) {
 }
 
 rt_value *rt_tree_read(lua_State *L, int index, rt_arena *a, rt_misfit *m) {
-  reader r = {.L = L, .arena = a, .misfit = m};
+  reader r;
+  r.L = L;
+  r.arena = a;
+  r.misfit = m;
+  r.depth = 0;
   m->what = NULL;
   m->where[0] = '\0';
   rt_value *v = read_any(&r, index);
@@ -268,7 +279,8 @@ static void push(lua_State *L, const rt_value *v, const char *who, int depth) {
     case RT_LIST:
     case RT_MAP:
       if (depth == RT_TREE_DEPTH)
-        rt_error_raise(L, "native", "%s: %s cannot be given to Lua", who, too_deep);
+        rt_error_raise(L, "native", "%s: %s, or in a circle, cannot be given to Lua", who,
+                       too_deep);
       luaL_checkstack(L, 8, NULL);
       if (v->type == RT_LIST) push_list(L, v, who, depth + 1);
       else push_map(L, v, who, depth + 1);

@@ -16,7 +16,7 @@
 #undef rt_call
 #undef rt_engine
 
-enum { RT_TREE_DEPTH = 200 };
+enum { RT_TREE_DEPTH = 1000 };
 
 typedef struct rt_pair {
   const rt_value *key, *value;
@@ -64,7 +64,7 @@ rt_value *rt_tree_text(rt_arena *a, const char *text, size_t size);
 
 /* Why a value of Lua cannot cross, and where in the argument that stands. */
 typedef struct rt_misfit {
-  const char *what;          /* "a function", "a table nested too deep or in a circle" */
+  const char *what;          /* "a function", "a table that holds itself" */
   char where[80];            /* ".name[3]"; empty for the argument itself */
 } rt_misfit;
 
