@@ -151,6 +151,20 @@ describe("a native node", function()
     assert.equal(("x"):rep(1 << 20), rt.call(odd.owned, 1 << 20))
   end))
 
+  it("finds the fields of a map, and the n of a list", in_run(function()
+    local function found(...)
+      local is, value = odd.field(...)
+      return ("%s %s"):format(is, value)
+    end
+    assert.equal("true 1", found({ x = 1, ["x\0"] = 2 }, "x"))
+    assert.equal("false nil", found({ x = 1 }, "y"))
+    assert.equal("false nil", found({ 1, 2 }, "n"))
+    assert.equal("true 2", found({ 1, 2, n = 2 }, "n"))
+    assert.equal("true 5", found({ n = 5 }, "n")) -- for those who meant an option
+    assert.equal("false nil", found({ 1, n = 1 }, "m"))
+    assert.equal("false nil", found("text", "n"))
+  end))
+
   it("makes maps with keys of all kinds, of two the later", in_run(function()
     local map = rt.call(odd.keys)
     assert.same({ [10] = "int", [1.5] = "float", ["a\0b"] = {}, twice = 2 }, map)

@@ -148,7 +148,8 @@ RT_EXPORT size_t rt_value_count(const rt_value *v);
  * a list. NULL past the end. A map has no order. */
 RT_EXPORT const rt_value *rt_value_at(const rt_value *v, size_t i, const rt_value **key);
 
-/* The value of a map under the text 'key'; NULL if there is none. */
+/* The value of a map under the text 'key'; NULL if there is none. Of a list that came with its
+ * length in the field n, that one. */
 RT_EXPORT const rt_value *rt_value_get(const rt_value *map, const char *key);
 
 /* ---- making values ----

@@ -42,6 +42,15 @@ static void compare_list(lua_State *L, int t, const rt_value *seen, lua_Integer 
   }
 }
 
+/* What 'name' stands for in a table, seen through rt_value_get. */
+static void compare_field(lua_State *L, int t, const char *name, const rt_value *seen) {
+  const rt_value *field = rt_value_get(seen, name);
+  lua_pushstring(L, name);
+  if (lua_rawget(L, t) == LUA_TNIL) check(!field, "%s", name);
+  else compare(L, lua_gettop(L), field);
+  lua_pop(L, 1);
+}
+
 static void compare_map(lua_State *L, int t, const rt_value *seen) {
   size_t keys = 0, size;
   check(rt_value_type(seen) == RT_MAP, "type %d", rt_value_type(seen));
@@ -68,6 +77,7 @@ static void compare(lua_State *L, int v, const rt_value *seen) {
   } else if (type == LUA_TTABLE) {
     if (is_list(L, v, &size)) compare_list(L, v, seen, size);
     else compare_map(L, v, seen);
+    compare_field(L, v, "n", seen);
     size_t count = rt_value_count(seen);
     check(rt_value_at(seen, count, NULL) == NULL, "more than %zu", count);
   } else {

@@ -139,9 +139,8 @@ static measures measure(lua_State *L, int t) {
 
 static rt_value *read_list(reader *r, int t, size_t count, bool counted) {
   rt_value *v = rt_tree_new(r->arena, RT_LIST);
-  if (!v || !(v->table.items = rt_arena_take(r->arena, count * sizeof *v->table.items)))
+  if (!v || !(v->table.items = rt_arena_take(r->arena, (count + 1) * sizeof *v->table.items)))
     return NULL;
-  v->counted = counted;
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(r->L, t, (lua_Integer)i + 1);
     const rt_value *item = read_any(r, lua_gettop(r->L));
@@ -154,6 +153,12 @@ static rt_value *read_list(reader *r, int t, size_t count, bool counted) {
     }
     v->table.items[v->table.count++] = item;
   }
+  if (!counted) return v;
+  rt_value *n = rt_tree_new(r->arena, RT_INTEGER);
+  if (!n) return NULL;
+  n->integer = (lua_Integer)count;
+  v->table.items[count] = n;
+  v->counted = true;
   return v;
 }
 
@@ -335,6 +340,8 @@ const rt_value *rt_value_at(const rt_value *v, size_t i, const rt_value **key) {
 
 const rt_value *rt_value_get(const rt_value *map, const char *key) {
   size_t size = strlen(key);
+  if (map && map->type == RT_LIST && map->counted && strcmp(key, "n") == 0)
+    return map->table.items[map->table.count];
   if (!map || map->type != RT_MAP) return NULL;
   for (size_t i = map->table.count; i-- > 0;) {
     const rt_value *k = map->table.pairs[i].key;

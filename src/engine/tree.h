@@ -31,7 +31,8 @@ typedef struct rt_arena {
 
 struct rt_value {
   rt_type type;
-  bool counted;              /* a list that came with its length in the field n */
+  bool counted;              /* a list that came with its length in the field n: that value stands
+                              * behind the items */
   bool made;                 /* by the user: may grow */
   union {
     int boolean;

@@ -68,6 +68,13 @@ static int keys(rt_call *c) {
   return rt_return_value(c, map);
 }
 
+/* field(table, name) -> whether there is one, and its value */
+static int field(rt_call *c) {
+  const rt_value *v = rt_value_get(rt_arg_value(c, 1), rt_arg_text(c, 2, NULL));
+  rt_return_boolean(c, v != NULL);
+  return v ? rt_return_value(c, v) : 0;
+}
+
 /* Mistakes */
 
 static int into_itself(rt_call *c) {
@@ -229,6 +236,7 @@ static const rt_native nodes[] = {
     {.name = "optional_offload", .kind = RT_OFFLOAD, .run = optional},
     {.name = "many", .kind = RT_INLINE, .run = many},
     {.name = "owned", .kind = RT_OFFLOAD, .run = owned},
+    {.name = "field", .kind = RT_INLINE, .run = field},
     {.name = "keys", .kind = RT_INLINE, .run = keys},
     {.name = "into_itself", .kind = RT_INLINE, .run = into_itself},
     {.name = "deep", .kind = RT_INLINE, .run = deep},
