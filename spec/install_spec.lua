@@ -197,5 +197,14 @@ describe("an installed railtracks", function()
       end
       assert.is_true(known > 10)
     end)
+
+    it("that tells of every variable of the environment", function()
+      local text, known = helper.read(page), 0
+      for name in sh([[grep -rhoE 'getenv ?\(?"[A-Z_]+"' src lua/railtracks]]):gmatch '"([A-Z_]+)"' do
+        assert.is_truthy(text:find("\n%.BR? [%w_, \"]*" .. name), name)
+        known = known + 1
+      end
+      assert.is_true(known > 5)
+    end)
   end)
 end)
