@@ -2,18 +2,7 @@ local rt = require "railtracks"
 local helper = require "spec.helper"
 
 local in_run = helper.in_run
-local plugins = helper.build .. "/plugins/"
-local asking = rt.load(plugins .. "asking.so")
-rt.load(plugins .. "odd.so")
-
-local passers = { "pass", "pass_later", "pass_there", "there_and_back" }
-
-rt.function_node("give_back", function(...) return ... end)
-rt.function_node("waits", function(seconds, ...)
-  rt.sleep(seconds)
-  return ...
-end)
-rt.function_node("raises", function(value) error(value, 0) end)
+local asking, passers = helper.asking()
 
 describe("native nodes that call others from their own threads", function()
   it("are told each answer, whoever is cancelled meanwhile", in_run(function()

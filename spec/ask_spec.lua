@@ -3,18 +3,7 @@ local helper = require "spec.helper"
 
 local in_run = helper.in_run
 local plugins = helper.build .. "/plugins/"
-local asking = rt.load(plugins .. "asking.so")
-rt.load(plugins .. "odd.so")
-
---- On the loop, by a handle from another thread, and answered from there as well.
-local passers = { "pass", "pass_later", "pass_there", "there_and_back" }
-
-rt.function_node("give_back", function(...) return ... end)
-rt.function_node("waits", function(seconds, ...)
-  rt.sleep(seconds)
-  return ...
-end)
-rt.function_node("raises", function(value) error(value, 0) end)
+local asking, passers = helper.asking()
 
 --- Every question has been answered exactly once.
 local function all_told()

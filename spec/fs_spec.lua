@@ -2,21 +2,8 @@ local rt = require "railtracks"
 local helper = require "spec.helper"
 
 local in_run, refusal = helper.in_run, helper.refusal
-local fs, uv = rt.fs, rt.uv
-
---- The error of kind fs that `fn(...)` has to raise.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("fs", rt.kind(err))
-  return err
-end
-
-local function descriptors()
-  local count, all = 0, uv.fs_scandir "/proc/self/fd"
-  while uv.fs_scandir_next(all) do count = count + 1 end
-  return count
-end
+local failure, descriptors = helper.failing "fs", helper.descriptors
+local fs = rt.fs
 
 local function sh(command, ...)
   local output, said, status = helper.shell(command:format(...))

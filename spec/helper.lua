@@ -51,12 +51,42 @@ function helper.refusal(fn, ...)
   return tostring(err)
 end
 
+--- Such a function for errors of another kind: it returns the error.
+function helper.failing(kind)
+  return function(fn, ...)
+    local ok, err = pcall(fn, ...)
+    busted.assert.is_false(ok)
+    busted.assert.equal(kind, rt.kind(err), tostring(err))
+    return err
+  end
+end
+
+--- How many descriptors this process has open.
+function helper.descriptors()
+  local count, all = 0, rt.uv.fs_scandir "/proc/self/fd"
+  while rt.uv.fs_scandir_next(all) do count = count + 1 end
+  return count
+end
+
+--- The plugin of nodes that call others, and those: give_back, waits, raises. `passers` names
+--- what asks on the loop, by a handle from another thread, and answers from there as well.
+function helper.asking()
+  rt.load(helper.build .. "/plugins/odd.so")
+  rt.function_node("give_back", function(...) return ... end)
+  rt.function_node("waits", function(seconds, ...)
+    rt.sleep(seconds)
+    return ...
+  end)
+  rt.function_node("raises", function(value) error(value, 0) end)
+  return rt.load(helper.build .. "/plugins/asking.so"),
+    { "pass", "pass_later", "pass_there", "there_and_back" }
+end
+
 --- A text as one word of the shell.
 function helper.quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
 end
 
---- A new folder; remove it with `helper.remove`.
 local bases = { "/tmp", "/dev/shm", "/var/tmp" }
 
 --- The first place for folders that no journal is found from.
@@ -67,6 +97,7 @@ local function base()
   error "there is a .railtracks in each place for temporary folders: remove it"
 end
 
+--- A new folder; remove it with `helper.remove`.
 function helper.folder()
   local pipe <close> = assert(io.popen("mktemp -d -p " .. base()))
   return pipe:read("l")
@@ -189,6 +220,17 @@ function helper.start(words, options)
 end
 
 function process:kill(signal) os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid)) end
+
+--- Presses Ctrl-C twice, each time it was waited for in vain, and waits for the end.
+function process:kill_twice()
+  local pressed = 0
+  helper.wait_for("the process to end", function()
+    if pressed < 2 then self:kill "INT" end
+    pressed = pressed + 1
+    return self:over()
+  end)
+  return self:wait()
+end
 
 function process:over() return helper.exists(self.folder .. "/status") end
 

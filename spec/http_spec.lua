@@ -1,7 +1,8 @@
 local rt = require "railtracks"
 local helper = require "spec.helper"
 
-local in_run, refusal = helper.in_run, helper.refusal
+local in_run, refusal, descriptors = helper.in_run, helper.refusal, helper.descriptors
+local http_failure = helper.failing "http"
 local http = rt.http
 
 -- A server of our own ------------------------------------------------------------------------
@@ -133,17 +134,9 @@ local function with_server(test)
 end
 
 local function failure(code, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("http", rt.kind(err), tostring(err))
+  local err = http_failure(fn, ...)
   assert.equal(code, err.code, tostring(err))
   return err
-end
-
-local function descriptors()
-  local count, all = 0, rt.uv.fs_scandir "/proc/self/fd"
-  while rt.uv.fs_scandir_next(all) do count = count + 1 end
-  return count
 end
 
 -- ---------------------------------------------------------------------------------------------

@@ -25,8 +25,7 @@ describe("rt.http over TLS", function()
   local base
 
   setup(function()
-    folder = os.tmpname()
-    os.remove(folder)
+    folder = helper.folder()
     local _, said, status = helper.shell((([[
       mkdir -p F/www && cd F && printf 'hello over TLS' > www/hello.txt &&
       openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=ours \
@@ -52,7 +51,7 @@ describe("rt.http over TLS", function()
   teardown(function()
     nginx:kill "TERM"
     nginx:wait()
-    helper.shell("rm -rf " .. folder)
+    helper.remove(folder)
   end)
 
   it("trusts whom it is told to trust, over HTTP/2 where that is offered", in_run(function()

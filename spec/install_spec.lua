@@ -200,7 +200,8 @@ describe("an installed railtracks", function()
 
     it("that tells of every variable of the environment", function()
       local text, known = helper.read(page), 0
-      for name in sh([[grep -rhoE 'getenv ?\(?"[A-Z_]+"' src lua/railtracks]]):gmatch '"([A-Z_]+)"' do
+      local asked = sh [[grep -rhoE 'getenv ?\(?"[A-Z_]+"' src lua/railtracks]]
+      for name in asked:gmatch '"([A-Z_]+)"' do
         assert.is_truthy(text:find("\n%.BR? [%w_, \"]*" .. name), name)
         known = known + 1
       end

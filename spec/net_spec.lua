@@ -2,22 +2,8 @@ local rt = require "railtracks"
 local helper = require "spec.helper"
 
 local in_run, refusal = helper.in_run, helper.refusal
+local failure, descriptors = helper.failing "net", helper.descriptors
 local connect, listen = rt.net.connect, rt.net.listen
-local uv = rt.uv
-
---- The error of kind net that `fn(...)` has to raise.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("net", rt.kind(err))
-  return err
-end
-
-local function descriptors()
-  local count, all = 0, uv.fs_scandir "/proc/self/fd"
-  while uv.fs_scandir_next(all) do count = count + 1 end
-  return count
-end
 
 --- Both ends of a new connection.
 local function pair()

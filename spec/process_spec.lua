@@ -2,23 +2,9 @@ local rt = require "railtracks"
 local helper = require "spec.helper"
 
 local in_run, refusal = helper.in_run, helper.refusal
+local failure, descriptors = helper.failing "process", helper.descriptors
 local run, spawn = rt.process.run, rt.process.spawn
 local uv = rt.uv
-
---- The error of kind process that `fn(...)` has to raise.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.equal("process", rt.kind(err))
-  return err
-end
-
---- How many descriptors this process has open.
-local function descriptors()
-  local count, all = 0, uv.fs_scandir "/proc/self/fd"
-  while uv.fs_scandir_next(all) do count = count + 1 end
-  return count
-end
 
 --- The children of this process that are dead, and of whom nobody has taken note.
 local function zombies()

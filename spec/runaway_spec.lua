@@ -296,12 +296,6 @@ describe("code that does not give way", function()
       rt.call(function() while true do pcall(function() while true do end end) end end)
     ]]
     running:wait_for_errors "without a wait"
-    local pressed = 0
-    helper.wait_for("the process to end", function()
-      if pressed < 2 then running:kill "INT" end
-      pressed = pressed + 1
-      return running:over()
-    end)
-    assert.equal(130, (select(3, running:wait())))
+    assert.equal(130, (select(3, running:kill_twice())))
   end)
 end)

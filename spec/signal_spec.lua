@@ -86,13 +86,7 @@ describe("the program", function()
       rt.call(function() while true do pcall(function() while true do end end) end end)
     ]] })
     running:wait_for_output "ready"
-    local pressed = 0
-    helper.wait_for("the process to end", function()
-      if pressed < 2 then running:kill "INT" end
-      pressed = pressed + 1
-      return running:over()
-    end)
-    assert.equal(130, (select(3, running:wait())))
+    assert.equal(130, (select(3, running:kill_twice())))
     local found = helper.recorded(journal, "@1")
     assert.equal("cancelled", found.run.status)
     assert.equal("cancelled", found.calls[2].status)
@@ -106,13 +100,7 @@ describe("the program", function()
       while true do rt.raw.pcall(coroutine.wrap(function() while true do end end)) end
     ]] })
     running:wait_for_output "ready"
-    local pressed = 0
-    helper.wait_for("the process to end", function()
-      if pressed < 2 then running:kill "INT" end
-      pressed = pressed + 1
-      return running:over()
-    end)
-    assert.equal(130, (select(3, running:wait())))
+    assert.equal(130, (select(3, running:kill_twice())))
   end)
 
   it("leaves SIGHUP ignored where nohup started it", function()

@@ -206,13 +206,7 @@ describe("rt.uv", function()
         end)
         rt.sleep(3600)]] }
       running:wait_for_output "ready"
-      local pressed = 0
-      helper.wait_for("the process to end", function()
-        if pressed < 2 then running:kill "INT" end
-        pressed = pressed + 1
-        return running:over()
-      end)
-      assert.equal(130, (select(3, running:wait())))
+      assert.equal(130, (select(3, running:kill_twice())))
     end)
 
     it("the memory limit holds", function()

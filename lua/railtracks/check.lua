@@ -44,4 +44,32 @@ function check.timeout(where, value)
   end
 end
 
+--- The names and values of a table, sorted by name; a list gives its name as often as it has
+--- values. `fine(name)` says whether a name can be one, which is otherwise `expected`.
+function check.named_values(where, given, fine, expected)
+  if type(given) ~= "table" then
+    usage("%s: expected a table of names and values, got %s", where, check.shown(given))
+  end
+  local names = {}
+  for name in pairs(given) do
+    if type(name) ~= "string" or not fine(name) then
+      usage("%s: expected %s, got %s", where, expected, check.shown(name))
+    end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local found = {}
+  for _, name in ipairs(names) do
+    local values = given[name]
+    for _, value in ipairs(type(values) == "table" and values or { values }) do
+      found[#found + 1] = { name, value }
+    end
+  end
+  local at = 0
+  return function()
+    at = at + 1
+    if found[at] then return found[at][1], found[at][2] end
+  end
+end
+
 return check

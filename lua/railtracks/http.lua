@@ -86,26 +86,16 @@ local function check_seconds(what, options, name)
   return value < math.huge and value or nil
 end
 
+local function is_header(name) return name:find "^[%w!#$%%&'*+%-.^_`|~]+$" end
+
 --- The header lines, and the same as they may be seen by others.
 local function header_lines(what, given, lines, seen)
   if given == nil then return end
-  expect(what, "headers", type(given) == "table", "a table of names and values", given)
-  local names = {}
-  for name in pairs(given) do
-    expect(what, "headers", type(name) == "string" and name:find "^[%w!#$%%&'*+%-.^_`|~]+$",
-      "names of headers", name)
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local values = given[name]
-    if type(values) ~= "table" then values = { values } end
-    for _, value in ipairs(values) do
-      if type(value) == "number" then value = tostring(value) end
-      check_text(what, ("headers['%s']"):format(name), value)
-      lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
-      seen[name:lower()] = is_secret(name) and "[hidden]" or value
-    end
+  for name, value in check.named_values(what .. ": headers", given, is_header, "names of headers") do
+    if type(value) == "number" then value = tostring(value) end
+    check_text(what, ("headers['%s']"):format(name), value)
+    lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
+    seen[name:lower()] = is_secret(name) and "[hidden]" or value
   end
 end
 

@@ -13,25 +13,11 @@ local function text_of(what, name, value)
     check.shown(value))
 end
 
---- The query of a table, its keys sorted; a list gives its key as often as it has values.
 local function write_query(what, query)
-  if type(query) ~= "table" then
-    check.usage("%s: query: expected a table, got %s", what, check.shown(query))
-  end
-  local names, parts = {}, {}
-  for name in pairs(query) do
-    if type(name) ~= "string" then
-      check.usage("%s: query: expected names as keys, got %s", what, check.shown(name))
-    end
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local values = query[name]
-    if type(values) ~= "table" then values = { values } end
-    for _, value in ipairs(values) do
-      parts[#parts + 1] = escape(name) .. "=" .. escape(text_of(what, name, value))
-    end
+  local parts = {}
+  for name, value in check.named_values(what .. ": query", query, function() return true end,
+    "names as keys") do
+    parts[#parts + 1] = escape(name) .. "=" .. escape(text_of(what, name, value))
   end
   return table.concat(parts, "&")
 end
