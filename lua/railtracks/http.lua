@@ -91,7 +91,8 @@ local function is_header(name) return name:find "^[%w!#$%%&'*+%-.^_`|~]+$" end
 --- The header lines, and the same as they may be seen by others.
 local function header_lines(what, given, lines, seen)
   if given == nil then return end
-  for name, value in check.named_values(what .. ": headers", given, is_header, "names of headers") do
+  local each = check.named_values(what .. ": headers", given, is_header, "names of headers")
+  for name, value in each do
     if type(value) == "number" then value = tostring(value) end
     check_text(what, ("headers['%s']"):format(name), value)
     lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
