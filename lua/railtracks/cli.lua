@@ -6,17 +6,36 @@ local host = require "railtracks.host"
 local OK, FAILED, USAGE = 0, 1, 2
 local NOBODY_READS = 128 + 13 -- as a shell tells of who dies of SIGPIPE
 
-local usage_text = [[
-usage: railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
+local usage_text = [=[
+usage: railtracks                                   type Lua and see what it does
+       railtracks repl [OPTION...] [SCRIPT [ARG...]]  the same, with what a script defines
+       railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
        railtracks run [OPTION...] -e CODE [ARG...]  run code
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
        railtracks new-plugin DIR                    write a small plugin of native nodes
        railtracks version
        railtracks help [COMMAND]
-]]
+]=]
 
 local help = {}
+
+help.repl = [=[
+usage: railtracks repl [OPTION...] [SCRIPT [ARG...]]
+
+Runs lines of Lua as they are typed; ':help' there says more. Every line is a call of one
+run, may wait, and is recorded. SCRIPT is run first; its globals and nodes are there. Without
+a terminal, lines are read from standard input, only results are printed, and the first error
+ends it with status 1.
+
+  --no-history        neither read nor write the file of what was typed before
+  --journal FILE      where to record; 'none' keeps the newest 100,000 calls in memory
+  --journal-max SIZE  bytes the journal may take (K, M, G; default 2G)
+  --record-limit SIZE bytes of an argument or result that are recorded (default 64K)
+  --grace SECONDS     how long the cleanup of what is cancelled may take (default 5)
+  --memory-limit SIZE    the session ends when its Lua values take more
+  --workers N            threads for native nodes (default: as many as cores)
+]=]
 
 help.run = [[
 usage: railtracks run [OPTION...] SCRIPT [ARG...]
@@ -127,6 +146,11 @@ local kinds = {
 }
 
 local options_of = {
+  repl = {
+    ["--no-history"] = "flag", ["--journal"] = "text", ["--journal-max"] = "size",
+    ["--record-limit"] = "size", ["--grace"] = "grace", ["--memory-limit"] = "some",
+    ["--workers"] = "threads",
+  },
   run = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
@@ -218,12 +242,46 @@ local function set_arg(args, script_at)
   for i = 0, #args do arg[i - script_at] = args[i] end
 end
 
+--- What `require` finds in the script's folder.
+local function lead_package_path(path)
+  local folder = path:match("^(.*/)[^/]*$") or "./"
+  package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+end
+
+local function configure(options)
+  core.configure {
+    journal = options.journal, journal_max = options.journal_max,
+    record_limit = options.record_limit, timeout = options.timeout, grace = options.grace,
+    slice_limit = options.slice_limit, memory_limit = options.memory_limit,
+    workers = options.workers,
+  }
+end
+
 local function report_failure(problem, trace)
   local ok, message = pcall(tostring, problem)
   if not ok then message = "the run failed with an error that cannot be shown" end
   io.stderr:write("railtracks: ", message, "\n", trace, trace ~= "" and "\n" or "")
   local seed = core.seed()
   if seed then io.stderr:write(("railtracks: seed %d\n"):format(seed)) end
+end
+
+--- The exit status of the program whose run has ended so: "told" is a failure that has been
+--- reported.
+local function exit_status(status, trace, problem)
+  host.flush()
+  local lost, why = core.lost()
+  if lost > 0 then
+    io.stderr:write(("railtracks: error: %d calls were not recorded: %s\n"):format(lost, why))
+  end
+  if core.exit_code() then return core.exit_code() end
+  local signal = host.signal()
+  if status == "cancelled" and signal then return 128 + signal end
+  if status == "told" then return FAILED end
+  if status ~= "done" then
+    report_failure(problem, trace)
+    return FAILED
+  end
+  return lost > 0 and FAILED or OK
 end
 
 local commands = {}
@@ -244,34 +302,34 @@ function commands.run(args, at)
     chunk, name, path = load_script(args[first])
     if not chunk then return complain("%s", name) end
     set_arg(args, first)
-    if path then
-      local folder = path:match("^(.*/)[^/]*$") or "./"
-      package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
-    end
+    if path then lead_package_path(path) end
     first = first + 1
   end
 
-  core.configure {
-    journal = options.journal, journal_max = options.journal_max,
-    record_limit = options.record_limit, timeout = options.timeout, grace = options.grace,
-    slice_limit = options.slice_limit, memory_limit = options.memory_limit,
-    workers = options.workers,
-  }
+  configure(options)
   host.catch_signals()
-  local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
-  host.flush()
-  local lost, why = core.lost()
-  if lost > 0 then
-    io.stderr:write(("railtracks: error: %d calls were not recorded: %s\n"):format(lost, why))
+  return exit_status(core.run_script(name, path, chunk, table.unpack(args, first)))
+end
+
+-- repl ----------------------------------------------------------------------------------
+
+function commands.repl(args, at)
+  local options, first = read_options("repl", args, at)
+  if not options then return complain("%s; %s", first, see_help "repl") end
+  if options.help then return commands.help({ "help", "repl" }, 2) end
+  local script
+  if args[first] then
+    local chunk, name, path = load_script(args[first])
+    if not chunk then return complain("%s", name) end
+    set_arg(args, first)
+    if path then lead_package_path(path) end
+    script = { path = args[first], chunk = chunk, args = table.pack(table.unpack(args, first + 1)) }
   end
-  if core.exit_code() then return core.exit_code() end
-  local signal = host.signal()
-  if status == "cancelled" and signal then return 128 + signal end
-  if status ~= "done" then
-    report_failure(problem, trace)
-    return FAILED
-  end
-  return lost > 0 and FAILED or OK
+  configure(options)
+  host.catch_signals(true)
+  return exit_status(require "railtracks.repl" {
+    script = script, history = not options.no_history,
+  })
 end
 
 -- runs, show ----------------------------------------------------------------------------
@@ -370,8 +428,7 @@ end
 local function obey(args)
   local command = args[1]
   if command == nil then
-    io.stderr:write(usage_text)
-    return USAGE
+    return commands.repl(args, 1)
   elseif command == "-h" or command == "--help" then
     return commands.help(args, 2)
   elseif command == "-v" or command == "--version" then

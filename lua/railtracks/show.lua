@@ -143,6 +143,13 @@ local function painter(options)
   end
 end
 
+--- For others that write to a terminal.
+show.text = {
+  clean = clean, columns_of = columns_of, duration_of = duration_of, fit = fit,
+  grouped = grouped, pad_left = pad_left, pad_right = pad_right, painter = painter,
+  width_of = width_of,
+}
+
 -- ---- JSON ----
 
 local JSON_ESCAPES = {

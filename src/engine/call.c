@@ -59,6 +59,7 @@ static void free_call(rt_engine *e, rt_call *c) {
     rt_call_forget(e, c);
     free(c->rare->args);
     free(c->rare->second);
+    free(c->rare->deadlock);
     rt_reason_unref(c->rare->reason);
     free(c->rare);
   }

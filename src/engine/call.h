@@ -58,6 +58,7 @@ typedef struct rt_call_rare {
   int64_t unwinding;        /* since when */
   rt_grace *grace;          /* ends what it waits for; NULL while nothing is to be ended */
   rt_deadline *deadline;
+  char *deadlock;           /* who waits for what: it is a line that can never end */
   char *second;             /* failures beside the one it ends with, for the traceback */
 } rt_call_rare;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "locate.h"
 #include "memory.h"
 #include "pool.h"
@@ -32,6 +33,7 @@ static const char *signal_name(int signal) {
 static void poked(rt_scheduler *s) {
   rt_engine *e = (rt_engine *)s;
   int signal = e->signal;
+  rt_console_poked(e);
   if (e->stopped && !e->all_cut) {
     e->all_cut = true;
     for (rt_run *run = e->runs; run; run = run->next)
@@ -142,7 +144,8 @@ static void fail_deadlocked(rt_engine *e) {
     }
     if (lines > GRAPH_LINES) rt_buf_printf(&text, "\n  and %d more", lines - GRAPH_LINES);
     rt_buf_char(&text, '\0');
-    rt_run_fail(run, "deadlock", text.failed ? "every task waits" : text.data);
+    const char *why = text.failed ? "every task waits" : text.data;
+    if (!rt_console_take_deadlock(e, run, why)) rt_run_fail(run, "deadlock", why);
     rt_buf_free(&text);
   }
 }
@@ -179,6 +182,7 @@ static int close_engine(lua_State *L) {
   if (!e->L) return 0;
   e->closing = true;
   rt_runaway_free(e->runaway);
+  rt_console_close(e);
   rt_journal_close(e->journal);
   e->journal = NULL;
   rt_pool *pool = rt_pool_close(e, e->grace);

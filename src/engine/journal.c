@@ -74,19 +74,20 @@ struct rt_journal {
   int64_t measured;         // when the file was last measured
   bool unmeasured;          // it has been written to since
   bool told_removal;
+  _Atomic bool impatient;   // told by the loop: beginnings are not held back
   // told to the loop
   _Atomic uint64_t lost;
   _Atomic bool broken;      // the store cannot be written any more
   char *why;                // set before 'broken'
 };
 
+static double seconds(int64_t ns) { return (double)ns / 1e9; }
+
 static int64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
-
-static double seconds(int64_t ns) { return (double)ns / 1e9; }
 
 static rt_text text_at(const char **at, uint32_t size) {
   if (size == NO_TEXT) return (rt_text){0};
@@ -250,7 +251,7 @@ static void take_end(rt_journal *j, const call_end *e) {
   write_call(j, &c, add);
 }
 
-/* How a run ended is worth a try even after its calls could not be recorded any more. */
+/* How a run ended is worth a try even after its calls could not be recorded. */
 static void write_last_row(rt_journal *j, const rt_run_record *run) {
   const rt_store_api *api = j->store->api;
   if (api->begin(j->store) < 0) return;
@@ -293,7 +294,7 @@ static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *he
 }
 
 /* Frees what has been read. Under pressure the beginnings that hold the oldest chunks are
- * not waited for any longer: the loop may be standing still for want of room. */
+ * not waited for: the loop may be standing still for want of room. */
 static void make_room(rt_journal *j) {
   if (j->stream.limit / 2 < rt_stream_bytes(&j->stream))
     while (rt_stream_oldest(&j->stream)->held && rt_pending_oldest(&j->pending))
@@ -315,8 +316,7 @@ static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *hea
   return true;
 }
 
-/* Takes everything that is in the stream now, not what goes on coming in; returns
- * whether there was anything. */
+/* Takes what is in the stream now, not what goes on coming in; whether there was any. */
 static bool take_all(rt_journal *j) {
   const rt_chunk *newest = rt_stream_newest(&j->stream);
   bool any = false;
@@ -375,7 +375,7 @@ static void *write_all(void *data) {
     const rt_pending_call *oldest;
     int64_t now = now_ns();
     while ((oldest = rt_pending_oldest(&j->pending)) &&
-           (stop || now - oldest->since >= HOLD_NS))
+           (stop || j->impatient || now - oldest->since >= HOLD_NS))
       settle_oldest(j);
     commit(j);
     keep_in_bounds(j);
@@ -464,16 +464,14 @@ void rt_journal_run_end(rt_journal *j, const rt_run_record *r) {
   }
 }
 
+static uint32_t text_size(rt_text text) { return text.data ? (uint32_t)text.size : NO_TEXT; }
+
 static char *put(char *at, rt_text text) {
   if (text.size) memcpy(at, text.data, text.size);
   return at + text.size;
 }
 
-static uint32_t text_size(rt_text text) {
-  return text.data ? (uint32_t)text.size : NO_TEXT;
-}
-
-/* Room behind 'at', in the record, for somebody to write a text. */
+/* Room behind 'at', in the record, for a text. */
 static void give_room(rt_buf *b, char *at, size_t room) {
   *b = (rt_buf){.data = at, .capacity = room, .fixed = true};
 }
@@ -538,6 +536,13 @@ void rt_journal_call_ended(rt_journal *j, const rt_buf *results) {
   call_end *e = j->open;
   if (results->size) e->results = (uint32_t)results->size;
   publish(j, e, results->data + results->size);
+}
+
+void rt_journal_sync(rt_journal *j) {
+  if (!j->running) return;
+  j->impatient = true;
+  rt_stream_sync(&j->stream);
+  j->impatient = false;
 }
 
 void rt_journal_call_lost(rt_journal *j) { atomic_fetch_add(&j->lost, 1); }

@@ -70,6 +70,9 @@ void rt_journal_call_end(rt_journal *j, uint32_t run, uint32_t seq, rt_status st
                          int64_t ended, rt_text error, size_t room, rt_buf *results);
 void rt_journal_call_ended(rt_journal *j, const rt_buf *results);
 
+/* All that was recorded so far is committed when this returns, calls that run included. */
+void rt_journal_sync(rt_journal *j);
+
 /* A call could not be recorded for want of memory. */
 void rt_journal_call_lost(rt_journal *j);
 

@@ -67,6 +67,12 @@ int rt_call_make_failure(lua_State *L) {
       rt_deadline_push_error(L, c);
       lua_replace(L, 2);
       rt_call_note_passed(L, c, 2);
+    } else if (c->rare && c->rare->deadlock) {
+      c->outcome = RT_FAILED;
+      rt_error_push(L, "deadlock", "%s", c->rare->deadlock);
+      rt_call_add_identity(L, c);
+      lua_replace(L, 2);
+      rt_call_note_passed(L, c, 2);
     } else {
       lua_replace(L, 2);
       rt_call_note_failure(L, c, 2);

@@ -109,6 +109,9 @@ void rt_lib_open_members(lua_State *L);
 /* The module railtracks.core. */
 int rt_open_core(lua_State *L);
 
+/* The module railtracks.console: what the REPL needs. */
+int rt_open_console(lua_State *L);
+
 /* The module railtracks.journal: reading what was recorded. */
 int rt_open_journal(lua_State *L);
 
