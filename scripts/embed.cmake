@@ -1,12 +1,19 @@
 # Turns the Lua files below FOLDER into one C file, so that the program and the module
-# need nothing beside them: cmake -D FOLDER=lua/railtracks -D OUT=embedded.c -P embed.cmake
+# need nothing beside them. The types are among them, for the REPL's :doc.
+#
+#   cmake -D FOLDER=lua/railtracks -D META=lua/meta/railtracks.lua -D OUT=embedded.c
+#         -P embed.cmake
 file(GLOB_RECURSE files RELATIVE ${FOLDER} ${FOLDER}/*.lua)
 list(SORT files)
 set(arrays "")
 set(table "")
 set(number 0)
-foreach(file ${files})
-  file(READ ${FOLDER}/${file} hex HEX)
+foreach(file ${files} meta.lua)
+  if(file STREQUAL "meta.lua")
+    file(READ ${META} hex HEX)
+  else()
+    file(READ ${FOLDER}/${file} hex HEX)
+  endif()
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
   string(REGEX REPLACE "(0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,0x[^,]*,)" "\\1\n  " bytes "${bytes}")
   string(REGEX REPLACE "\\.lua$" "" module ".${file}")

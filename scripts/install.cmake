@@ -27,6 +27,9 @@ target_link_libraries(static INTERFACE "$<INSTALL_INTERFACE:${private_libraries}
 
 install(TARGETS railtracks RUNTIME)
 install(TARGETS module LIBRARY DESTINATION ${lua_modules})
+if(TARGET line_editor)
+  install(TARGETS line_editor LIBRARY DESTINATION ${lua_modules}/railtracks)
+endif()
 install(TARGETS shared static EXPORT railtracksTargets)
 if(EXISTS ${CMAKE_SOURCE_DIR}/src/railtracks.h)
   install(FILES src/railtracks.h TYPE INCLUDE)

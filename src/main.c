@@ -6,13 +6,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "engine.h"
 #include "runaway.h"
+#include "screen.h"
+#include "terminal.h"
 
 int luaopen_railtracks(lua_State *L);
 
@@ -65,8 +67,39 @@ static void on_tick(int number) {
   errno = error;
 }
 
+/* ---- at a terminal ---- */
+
+static void on_interrupt(int number) {
+  int error = errno;
+  if (caught.engine && on_loop(number) && !rt_console_interrupt(caught.engine))
+    _exit(128 + number);
+  errno = error;
+}
+
+/* At a prompt the terminal is given back first. */
+static void on_stop(int number) {
+  int error = errno;
+  if (caught.engine && on_loop(number)) {
+    const rt_console *console = caught.engine->console;
+    if (console->waiter && !console->line) rt_console_notify(caught.engine, RT_CONSOLE_STOP);
+    else raise(SIGSTOP);
+  }
+  errno = error;
+}
+
+static void on_resize(int number) {
+  int error = errno;
+  (void)number;
+  if (caught.engine) rt_console_notify(caught.engine, RT_CONSOLE_RESIZE);
+  errno = error;
+}
+
+/* ---- */
+
 static void handle(int number, void (*handler)(int), bool even_if_ignored) {
-  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, before;
+  // Ctrl-C at a terminal is to end a read that waits for input.
+  int flags = handler == on_interrupt ? 0 : SA_RESTART;
+  struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
   sigfillset(&action.sa_mask);
   sigaction(number, NULL, &before);
   if (before.sa_handler != SIG_IGN || even_if_ignored) sigaction(number, &action, NULL);
@@ -81,15 +114,22 @@ static void allow_files(rt_engine *e) {
   if (setrlimit(RLIMIT_NOFILE, &files) < 0) e->files = 0;
 }
 
-/* host.catch_signals(): from here on Ctrl-C, SIGTERM, SIGHUP and a closed pipe on standard
- * output cancel what runs, and code that runs away is noticed. All of it by handlers,
- * which the programs we start do not inherit; nor do they the files we allow ourselves. */
+/* host.catch_signals([terminal]): from here on Ctrl-C, SIGTERM, SIGHUP and a closed pipe on
+ * standard output cancel what runs, and code that runs away is noticed. All of it by handlers,
+ * which the programs we start do not inherit; nor do they the files we allow ourselves. At a
+ * terminal, Ctrl-C is for the line in the foreground, and what is written gives way to the
+ * prompt. */
 static int catch_signals(lua_State *L) {
   caught.thread = gettid();
+  bool terminal = lua_toboolean(L, 1);
   caught.engine = rt_engine_open(L);
   allow_files(caught.engine);
+  if (terminal && (!rt_console_open(caught.engine) || !rt_screen_open(caught.engine, L)))
+    return luaL_error(L, "not enough memory");
   // Who starts us with one of these ignored (nohup, a shell's background job) means it.
-  handle(SIGINT, on_ending, false);
+  handle(SIGINT, terminal ? on_interrupt : on_ending, false);
+  if (terminal) handle(SIGTSTP, on_stop, false);
+  if (terminal) handle(SIGWINCH, on_resize, false);
   handle(SIGTERM, on_ending, false);
   handle(SIGHUP, on_ending, false);
   handle(SIGPIPE, on_pipe, true);
@@ -133,21 +173,13 @@ static int flush(lua_State *L) {
   return 2;
 }
 
-/* host.terminal(fd) -> columns if it is a terminal, else nil */
-static int terminal(lua_State *L) {
-  struct winsize size = {0};
-  int fd = (int)luaL_checkinteger(L, 1);
-  if (!isatty(fd)) return 0;
-  ioctl(fd, TIOCGWINSZ, &size);
-  lua_pushinteger(L, size.ws_col ? size.ws_col : 80);
-  return 1;
-}
-
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"catch_signals", catch_signals}, {"die_of_pipe", die_of_pipe},
-      {"flush", flush}, {"signal", first_signal}, {"terminal", terminal}, {NULL, NULL}};
+      {"flush", flush}, {"signal", first_signal}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  rt_screen_functions(L);
+  rt_terminal_functions(L);
   return 1;
 }
 
@@ -192,6 +224,7 @@ int main(int argc, char **argv) {
   int code = 1;
   if (status == LUA_OK) code = (int)lua_tointeger(L, -1);
   else fprintf(stderr, "railtracks: %s\n", luaL_tolstring(L, -1, NULL));
+  rt_screen_close();
   rt_engine *engine = caught.engine;
   caught.engine = NULL;  // what is left is to write the journal to its end
   if (engine && !rt_engine_settle(engine, engine->grace)) {

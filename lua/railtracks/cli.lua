@@ -326,9 +326,10 @@ function commands.repl(args, at)
     script = { path = args[first], chunk = chunk, args = table.pack(table.unpack(args, first + 1)) }
   end
   configure(options)
-  host.catch_signals(true)
+  local terminal = host.terminal(0) ~= nil
+  host.catch_signals(terminal)
   return exit_status(require "railtracks.repl" {
-    script = script, history = not options.no_history,
+    script = script, history = not options.no_history, terminal = terminal,
   })
 end
 

@@ -25,6 +25,8 @@ local COLOURS = {
 ---@field limit integer?   at most so many calls or runs; -1 for all
 ---@field width integer?   columns of the terminal
 ---@field colour boolean?
+---@field ids boolean?     the ids of calls in front of their names
+---@field more_hint string?  how to see what is not shown
 
 -- ---- text that is safe and fits ----
 
@@ -295,37 +297,50 @@ local function call_text(call, room)
   return node, ("(%s)%s%s"):format(shown_args, arrow, shown_results)
 end
 
-local function print_tree(reader, run, options, out)
+--- Prints one call of a tree; `messages` are those told, by level.
+local function print_call(call, messages, options, out)
   local paint = painter(options)
-  local limit = options.limit or DEFAULT_CALLS
   local width = math.max(options.width or DEFAULT_WIDTH, 40)
   local deepest = width // 6  -- levels that are indented
-  local shown, messages = 0, {}
+  local level = math.min(call.depth, deepest)
+  local indent = ("  "):rep(level)
+  local deeper = call.depth > deepest and ("[%d] "):format(call.depth) or ""
+  local id = options.ids and call.id .. " " or ""
+  local room = width - 8 - 2 - 2 * level - #deeper - 2 - #id
+  local node, rest = call_text(call, room)
+  out(("%s  %s%s%s %s%s%s\n"):format(
+    paint("dim", pad_left(duration_of(call), 8)), indent, paint("dim", deeper),
+    paint(call.status, MARKS[call.status]), paint("dim", id), node, rest))
 
-  for call in reader:calls(run, limit, "tree") do
-    local level = math.min(call.depth, deepest)
-    local indent = ("  "):rep(level)
-    local deeper = call.depth > deepest and ("[%d] "):format(call.depth) or ""
-    local room = width - 8 - 2 - 2 * level - #deeper - 2
-    local node, rest = call_text(call, room)
-    out(("%s  %s%s%s %s%s\n"):format(
-      paint("dim", pad_left(duration_of(call), 8)), indent, paint("dim", deeper),
-      paint(call.status, MARKS[call.status]), node, rest))
-    shown = shown + 1
+  -- A failure is told where it came out; below, the marks lead to where it began.
+  local message = call.error and error_line(decode_error(call.error))
+  messages[level] = message
+  if message and (level == 0 or messages[level - 1] ~= message) then
+    out(("%s%s  %s\n"):format((" "):rep(10), indent,
+      paint("failed", fit(message, width - 12 - 2 * level))))
+  end
+end
 
-    -- A failure is told where it came out; below, the marks lead to where it began.
-    local message = call.error and error_line(decode_error(call.error))
-    messages[level] = message
-    if message and (level == 0 or messages[level - 1] ~= message) then
-      out(("%s%s  %s\n"):format((" "):rep(10), indent,
-        paint("failed", fit(message, width - 12 - 2 * level))))
+--- Prints the calls of `for call in calls() do`, each below its caller.
+---@param calls fun(): function, ...
+---@param total integer?  how many there are, if `calls` does not give all
+---@param options railtracks.show.Options
+---@param out fun(text: string)
+function show.tree(calls, total, options, out)
+  local limit = options.limit or DEFAULT_CALLS
+  local shown, found, messages = 0, 0, {}
+  for call in calls() do
+    found = found + 1
+    if shown ~= limit then
+      print_call(call, messages, options, out)
+      shown = shown + 1
     end
   end
-
-  local more = run.calls - shown
+  local more = (total or found) - shown
   if more > 0 and limit >= 0 then
-    out(("%s… %s (--all shows them)\n"):format((" "):rep(10),
-      more == 1 and "1 more call" or grouped(more) .. " more calls"))
+    out(("%s… %s (%s)\n"):format((" "):rep(10),
+      more == 1 and "1 more call" or grouped(more) .. " more calls",
+      options.more_hint or "--all shows them"))
   end
 end
 
@@ -366,7 +381,8 @@ function show.run(reader, run, options, out)
     run.calls == 1 and "1 call" or grouped(run.calls) .. " calls"))
   out(paint("dim", ("run %s  started %s"):format(
     clean(run.id), local_time(run.started_at))) .. "\n\n")
-  print_tree(reader, run, options, out)
+  local limit = options.limit or DEFAULT_CALLS
+  show.tree(function() return reader:calls(run, limit, "tree") end, run.calls, options, out)
   if run.error then print_error(run, options, out) end
 end
 

@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "buf.h"
 
@@ -21,10 +20,6 @@ void rt_log(rt_log_level level, const char *format, ...) {
   rt_buf_text(&line, text);
   if ((size_t)size >= sizeof text) rt_buf_text(&line, "...");
   rt_buf_char(&line, '\n');
-  for (size_t at = 0; at < line.size;) {
-    ssize_t written = write(STDERR_FILENO, line.data + at, line.size - at);
-    if (written <= 0) break;  // nobody is left to tell
-    at += (size_t)written;
-  }
+  if (line.size) fwrite(line.data, 1, line.size, stderr);  // the REPL's own while it stands
   rt_buf_free(&line);
 }

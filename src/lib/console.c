@@ -10,6 +10,7 @@
  *   console.guard(f, ...)          pcall, which Ctrl-C ends by an error
  *   console.read(fd)               some of what can be read, "" at the end; nil where nothing
  *                                  can be read now, with the reason if it never can
+ *   console.embedded(module)       the text of a file that is built in
  *   console.sync()                 what has happened so far can be read in the journal
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "embedded.h"
 #include "lib.h"
 
 #define POLL "railtracks.console.Poll"
@@ -104,6 +106,7 @@ static void watch_unlink(rt_scheduler *s, rt_task *task) {
 }
 
 static int push_ready(lua_State *L, rt_engine *e, const watch *w) {
+  if (w->console && !e->console->line) e->console->pressed = 0;
   lua_pushinteger(L, w->console ? atomic_exchange(&e->console->events, 0) : 0);
   for (int i = 0; i < w->count; i++) lua_pushboolean(L, w->polls[i]->ready);
   return w->count + 1;
@@ -223,9 +226,17 @@ static int sync_journal(lua_State *L) {
   return 0;
 }
 
+static int embedded(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  for (const rt_embedded *file = rt_embedded_files; file->module; file++)
+    if (strcmp(file->module, name) == 0)
+      return lua_pushlstring(L, (const char *)file->text, file->size), 1;
+  return 0;
+}
+
 int rt_open_console(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"foreground", foreground}, {"guard", guard}, {"open", open_console},
+      {"embedded", embedded}, {"foreground", foreground}, {"guard", guard}, {"open", open_console},
       {"poll", new_poll}, {"read", read_some}, {"returned", returned}, {"sync", sync_journal},
       {"wait", wait_for}, {NULL, NULL}};
   rt_engine *e = rt_engine_open(L);
@@ -236,7 +247,9 @@ int rt_open_console(lua_State *L) {
   lua_pushcfunction(L, close_poll);
   lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 16);
   rt_lib_add(L, e, functions);
+  rt_lib_open_execute(L, e);
+  rt_lib_open_watch(L, e);
   return 1;
 }

@@ -109,6 +109,10 @@ void rt_lib_open_members(lua_State *L);
 /* The module railtracks.core. */
 int rt_open_core(lua_State *L);
 
+/* Fills the table at the top with the functions of railtracks.console that the file has. */
+void rt_lib_open_execute(lua_State *L, rt_engine *e);
+void rt_lib_open_watch(lua_State *L, rt_engine *e);
+
 /* The module railtracks.console: what the REPL needs. */
 int rt_open_console(lua_State *L);
 

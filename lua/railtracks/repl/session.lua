@@ -10,6 +10,8 @@ local printer = require "railtracks.repl.printer"
 local reader = require "railtracks.repl.reader"
 local rt = require "railtracks"
 
+--- What stands alone for a command, unless it is a variable.
+local WORDS = { help = true, quit = true, exit = true }
 local EARLIER = 9  -- values that _1 _2 ... remember
 
 ---@class railtracks.repl.Session
@@ -19,6 +21,7 @@ local EARLIER = 9  -- values that _1 _2 ... remember
 ---@field width fun(): integer  columns there are
 ---@field paint fun(colour: string, text: string): string
 ---@field wait fun(session, task)  waits until something has happened to the task
+---@field interactive boolean? somebody sees it
 ---@field place string?         what lines are named in messages, instead of their number
 local Session = {}
 Session.__index = Session
@@ -34,6 +37,9 @@ local function new(options)
   self.lines = {}       -- those that ran, with their source and how they ended
   self.running = {}     -- those whose tasks have not ended
   self.published = {}   -- nodes that are global under their names
+  self.scripts = {}     -- those that were loaded
+  self.run_id = core.current().run
+  self.run_number = core.call_number() >> 32
   self.node = core.node("line", function() return self:run_body() end)
   if rawget(self.env, "rt") == nil then rawset(self.env, "rt", rt) end
   self:publish_nodes()
@@ -73,6 +79,7 @@ function Session:run_body()
   if results.n > 0 and not line.silent then
     self:show_values(results)
     self:remember(results[1])
+    line.valued = true
   end
   line.returned = true
   console.returned()
@@ -93,7 +100,8 @@ end
 --- Returns whether it went well; what went wrong has been shown.
 function Session:call_line(source, run, options)
   local line = { number = self.count, source = source, run = run,
-    silent = options and options.silent, started = rt.now() }
+    silent = options and options.silent, script = options and options.script,
+    started = rt.now() }
   self.starting = line
   local task = rt.spawn(self.node, source)
   line.task, line.id = task, task.id
@@ -153,7 +161,9 @@ function Session:show_error(problem, trace, line)
   local kind = rt.kind(problem)
   local text = self:error_text(problem)
   if kind == "cancelled" and line.task:status() == "cancelled" then
-    return self.complain(self.paint("cancelled", text) .. "\n")
+    -- The terminal has shown ^C, and stands behind it.
+    local head = self.interactive and problem.reason == "Ctrl-C" and "\n" or ""
+    return self.complain(head .. self.paint("cancelled", text) .. "\n")
   end
   self:show_problem(text, trim_traceback(trace, line),
     require "railtracks.repl.hints".for_error(self, text, problem, line.source))
@@ -190,8 +200,8 @@ function Session:run_piece(piece, first)
     return false
   end
   local word = piece.kind == "expression" and piece.source:match("^%s*([%a_]+)%s*$")
-  if word and self.words and self.words[word] and not self:has(word) then
-    return require "railtracks.repl.commands".run(self, ":" .. word)
+  if word and WORDS[word] and not self:has(word) then
+    return require "railtracks.repl.commands".word(self, word)
   end
   local run, closed = reader.compile(piece, name, self.boxes, self.env, first)
   if not run then
@@ -202,7 +212,12 @@ function Session:run_piece(piece, first)
   if #closed > 0 and self.remark then
     self.remark(table.concat(closed, ", ") .. " is closed at the end of the line")
   end
-  return self:call_line(piece.source, run)
+  local ok = self:call_line(piece.source, run)
+  if ok and word and self.interactive and self.boxes._() == nil then
+    local hint = require "railtracks.repl.hints".for_nil(self, word)
+    if hint then self.remark(hint) end
+  end
+  return ok
 end
 
 --- Whether there is a variable of that name.
@@ -259,4 +274,4 @@ function Session:cancel_all(reason)
   for _, line in ipairs(live) do pcall(line.task.await, line.task) end
 end
 
-return { new = new }
+return { new = new, WORDS = WORDS }
