@@ -71,8 +71,10 @@ static void on_tick(int number) {
 
 static void on_interrupt(int number) {
   int error = errno;
-  if (caught.engine && on_loop(number) && !rt_console_interrupt(caught.engine))
-    _exit(128 + number);
+  if (caught.engine && on_loop(number)) {
+    if (caught.engine->console->line) rt_screen_new_line();  // behind ^C
+    if (!rt_console_interrupt(caught.engine)) _exit(128 + number);
+  }
   errno = error;
 }
 

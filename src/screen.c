@@ -17,7 +17,7 @@ static struct {
   rt_engine *engine;
   rt_buf held;
   bool holds;
-  bool in_line;            // the last byte was no newline
+  volatile bool in_line;   // the last byte was no newline
 } screen = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* All of it. Returns 0, or -1 with errno. */
@@ -100,6 +100,10 @@ void rt_screen_close(void) {
   pthread_mutex_lock(&screen.lock);
   screen.engine = NULL;
   pthread_mutex_unlock(&screen.lock);
+}
+
+void rt_screen_new_line(void) {
+  if (isatty(STDOUT_FILENO) && write(STDOUT_FILENO, "\n", 1) == 1) screen.in_line = false;
 }
 
 static int hold(lua_State *L) {

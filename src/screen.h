@@ -17,6 +17,9 @@ bool rt_screen_open(rt_engine *e, lua_State *L);
 /* From now on all passes; the engine may be closed. */
 void rt_screen_close(void);
 
+/* Begins a line where the terminal has echoed a key. From a signal handler. */
+void rt_screen_new_line(void);
+
 /* Adds to the table at the top:
  *   hold(bool)        from now on hold it back, or let it pass, what is held first
  *   held([all])       takes the lines that are held; with what is no whole line

@@ -3,8 +3,6 @@
 --- Everything goes out piece by piece through a function `out(text)`; of a run's calls
 --- only a few are in memory at a time, however many it has.
 
-local cjson = require "cjson.safe"
-
 local show = {}
 
 local DEFAULT_CALLS = 200
@@ -261,6 +259,7 @@ end
 
 --- The error as a table; one that is not as it should be stands as its own message.
 local function decode_error(text)
+  local cjson = require "cjson.safe"
   local value = cjson.decode(text)
   if type(value) ~= "table" then return { message = text } end
   local function text_of(field)

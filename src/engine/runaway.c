@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "console.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -92,6 +92,15 @@ static void name_place(lua_State *L, rt_buf *out) {
   }
 }
 
+/* Writes the warning at once, also in a signal handler: whoever would put it above a prompt
+ * is not heard now. */
+static void tell(rt_engine *e, const rt_buf *text) {
+  bool prompt = e->console && e->console->waiter;
+  if (prompt && write(STDERR_FILENO, "\n", 1) < 0) return;
+  if (write(STDERR_FILENO, text->data, text->size) < 0) return;  // nobody is left to tell
+  if (prompt) rt_console_notify(e, RT_CONSOLE_OUTPUT);
+}
+
 /* Runs between two instructions of the code, once. */
 static void report(lua_State *L, lua_Debug *ar) {
   rt_engine *e = rt_engine_of(L);
@@ -102,17 +111,19 @@ static void report(lua_State *L, lua_Debug *ar) {
   r->asked = NULL;
   if (!same_slice(r->slice, slice_of(e))) return;  // it has just given way
   rt_buf text = {0};
+  rt_buf_text(&text, "railtracks: warning: ");
   name_call(rt_call_current(e), &text);
   rt_buf_text(&text, " has run for ");
   rt_buf_int(&text, r->spent / SECOND);
   rt_buf_text(&text, " s without a wait");
   name_place(L, &text);
-  rt_log(RT_LOG_WARNING, "%.*s", (int)text.size, text.data);
+  rt_buf_char(&text, '\n');
+  if (!text.failed) tell(e, &text);
   rt_buf_free(&text);
 }
 
 /* In the signal handler: the hook was not met, so no Lua has run since it was set. */
-static void report_c(const rt_engine *e, int64_t spent) {
+static void report_c(rt_engine *e, int64_t spent) {
   char room[1024];
   rt_buf text = {.data = room, .capacity = sizeof room - 64, .fixed = true};
   rt_buf_text(&text, "railtracks: warning: ");
@@ -122,7 +133,7 @@ static void report_c(const rt_engine *e, int64_t spent) {
   rt_buf_text(&text, " has run for ");
   rt_buf_int(&text, spent / SECOND);
   rt_buf_text(&text, " s without a wait and is in a C function\n");
-  if (write(STDERR_FILENO, text.data, text.size) < 0) return;  // nobody is left to tell
+  tell(e, &text);
 }
 
 /* ---- stopping ---- */

@@ -218,6 +218,57 @@ static void list_candidates(char **matches, int count, int longest) {
   if (editor.listing) write_above(editor.listing);
 }
 
+/* ---- showing more rows than the screen has ---- */
+
+/* Lines of the screen that the bytes from 'at' to 'end' take, at most. */
+static int lines_of(int at, int end, int columns) {
+  int lines = 1, column = 0;
+  for (; at < end; at++) {
+    if (rl_line_buffer[at] == '\n') lines++, column = 0;
+    else if (column++ == columns) lines++, column = 1;
+    if (rl_line_buffer[at] == '\t') column += 7;
+  }
+  return lines;
+}
+
+/* Readline draws no more than fits: of a longer text it is shown the rows around the cursor
+ * only, with dots for the others. */
+static void redisplay(void) {
+  static const char dots[] = "...\n";
+  enum { DOTS = sizeof dots - 1 };
+  int height, columns;
+  rl_get_screen_size(&height, &columns);
+  int most = height - 3;
+  if (most < 3 || columns < 10 || lines_of(0, rl_end, columns - 8) <= most) {
+    rl_redisplay();
+    return;
+  }
+  int from = row_begin(rl_point), to = row_end(rl_point);
+  for (bool grown = true; grown;) {
+    grown = false;
+    int up = from > 0 ? row_begin(from - 1) : from;
+    if (up < from && lines_of(up, to, columns - 8) <= most) from = up, grown = true;
+    int down = to < rl_end ? row_end(to + 1) : to;
+    if (down > to && lines_of(from, down, columns - 8) <= most) to = down, grown = true;
+  }
+  size_t size = (size_t)(to - from);
+  char *whole = rl_line_buffer, *window = malloc(size + 2 * DOTS + 1);
+  if (!window) return;
+  int point = rl_point, end = rl_end, before = from > 0 ? DOTS : 0;
+  memcpy(window, dots, (size_t)before);
+  memcpy(window + before, whole + from, size);
+  strcpy(window + before + size, to < end ? "\n..." : "");
+  rl_deactivate_mark();
+  rl_line_buffer = window;
+  rl_point = point - from + before;
+  rl_end = (int)strlen(window);
+  rl_redisplay();
+  rl_line_buffer = whole;
+  rl_point = point;
+  rl_end = end;
+  free(window);
+}
+
 /* ---- the line ---- */
 
 static void take_line(char *line) {
@@ -259,13 +310,14 @@ static int open_editor(lua_State *L) {
   rl_catch_sigwinch = 0;
   rl_change_environment = 0;
   rl_completer_word_break_characters = " \t\n\"'`<>=;|&{}()[]+-*/%^#~,.:\\!?";
-  rl_completer_quote_characters = "";
+  rl_completer_quote_characters = rl_basic_quote_characters = "";
   rl_attempted_completion_function = find_candidates;
   rl_completion_display_matches_hook = list_candidates;
   rl_completion_query_items = 0;
   rl_sort_completion_matches = 0;
   rl_ignore_completion_duplicates = 0;
   initialize();
+  rl_redisplay_function = redisplay;  // with one set before, there would be no bracketed paste
   bind_keys();
   using_history();
   stifle_history(HISTORY);

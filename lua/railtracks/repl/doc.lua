@@ -153,6 +153,8 @@ function doc.field(value, key)
       if found ~= nil then return found end
     end
     local meta = debug.getmetatable(value)
+    local class = type(meta) == "table" and rawget(meta, "__metatable")
+    if type(class) == "string" and class:find("^railtracks%.") then return value[key] end
     local index = type(meta) == "table" and rawget(meta, "__index")
     if type(index) ~= "table" then return nil end
     value = index

@@ -26,25 +26,34 @@ local function unpacked(line)
   return (line:gsub("\\(.)", { ["\\"] = "\\", n = "\n" }))
 end
 
---- The history in `path`, nil for none: its entries, and `add(entry)`, which returns true, or
---- nil and why it could not be written.
+--- What stands in the file; nil and why where it cannot be read. A file that is not there
+--- yet is empty.
+local function read(path)
+  local file, problem, code = io.open(path, "r")
+  if not file then
+    if code == 2 then return "" end -- ENOENT
+    return nil, problem
+  end
+  local content, why = file:read("a")
+  file:close()
+  return content, why and path .. ": " .. why
+end
+
+--- The history in `path`, nil for none: its entries, what was wrong with it, and
+--- `add(entry)`, which returns true, or nil and why it could not be written.
 function history.open(path)
   local self = { entries = {} }
   local last
-  local file, problem, code = path and io.open(path, "r")
-  if file then
+  if path then
+    local content, problem = read(path)
     local lines = {}
-    for line in file:lines() do lines[#lines + 1] = line end
-    if not pcall(file.seek, file) or file:read(0) == nil and #lines == 0 then
-      local ok, why, number = file:read("a")
-      if not ok then problem, code = why, number end
+    for line in (content or ""):gmatch("[^\n]+") do lines[#lines + 1] = line end
+    for i = math.max(#lines - MOST + 1, 1), #lines do
+      self.entries[#self.entries + 1] = unpacked(lines[i])
     end
-    file:close()
-    table.move(lines, math.max(#lines - MOST + 1, 1), #lines, 1, self.entries)
-    for i, line in ipairs(self.entries) do self.entries[i] = unpacked(line) end
     last = self.entries[#self.entries]
+    if not content then self.problem, path = problem, nil end
   end
-  if problem and code ~= 2 then self.problem, path = problem, nil end -- 2: not there yet
 
   function self.add(entry)
     if entry == last or entry:find("^%s") or entry == "" or #entry > TOO_LONG then return true end

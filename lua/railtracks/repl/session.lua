@@ -152,6 +152,7 @@ local function trim_traceback(trace, line)
   if not trace then return "" end
   local at = trace:find(("\n  in call %s (line)"):format(line.id), 1, true)
   if at then trace = trace:sub(1, at - 1) .. (trace:match("(\nand its cleanup.*)$") or "") end
+  trace = trace:gsub("\n\t%[C%]: in function 'error'", "", 1)
   local _, frames = trace:gsub("\n", "\n")
   if frames < 2 then return "" end
   return trace .. "\n"
@@ -161,9 +162,7 @@ function Session:show_error(problem, trace, line)
   local kind = rt.kind(problem)
   local text = self:error_text(problem)
   if kind == "cancelled" and line.task:status() == "cancelled" then
-    -- The terminal has shown ^C, and stands behind it.
-    local head = self.interactive and problem.reason == "Ctrl-C" and "\n" or ""
-    return self.complain(head .. self.paint("cancelled", text) .. "\n")
+    return self.complain(self.paint("cancelled", text) .. "\n")
   end
   self:show_problem(text, trim_traceback(trace, line),
     require "railtracks.repl.hints".for_error(self, text, problem, line.source))

@@ -37,7 +37,6 @@ end
 --- What others have written meanwhile, whole lines of it, goes above the prompt.
 function terminal:show_held()
   local text = host.held()
-  if text == "" then return end
   self.readline.hide()
   host.write(text)
   self.readline.show()
