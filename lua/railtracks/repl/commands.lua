@@ -65,14 +65,14 @@ end
 --- What `help` prints: ten lines.
 local WELCOME = [[
 Type Lua: an expression shows its value, a statement runs. Every line may wait.
-  rt.call(node, ...)      calls a node or a function and waits; rt.spawn(...) does not wait
-  task:await()            waits for what was spawned; rt.gather{...}, rt.map, rt.race for many
+  rt.call(node, ...)      calls a node or function, and waits; rt.spawn does not
+  task:await()            waits for what was spawned; rt.gather, rt.map for many
   rt.function_node(n, f)  makes a node; :load FILE brings those of a script
-_ is the last value, _1 _2 ... are earlier ones, _err is the last error. Locals stay.
-Tab completes, Ctrl-R searches what was typed, Alt-Enter adds a row, Ctrl-C stops a line.
-:nodes :doc NAME          what there is, and how it is called
-:tasks :cancel ID         what runs behind the prompt
-:tree :show CALL :again   what the last line has called; all of it is recorded
+_ is the last value, _1 _2 ... are earlier ones, _err is the last error.
+Tab completes, Ctrl-R searches, Alt-Enter adds a row, Ctrl-C stops a line.
+:nodes  :doc NAME         what there is, and how it is called
+:tasks  :cancel ID        what runs behind the prompt
+:tree  :show  :again      what the last line has called: all of it is recorded
 :help lists all commands, :help COMMAND explains one; :quit or Ctrl-D leaves
 ]]
 

@@ -2,6 +2,7 @@
 
 local complete = require "railtracks.repl.complete"
 local doc = require "railtracks.repl.doc"
+local lexer = require "railtracks.repl.lexer"
 local near = require "railtracks.repl.near"
 local rt = require "railtracks"
 
@@ -16,6 +17,7 @@ local AWAIT = "Lua has no await: rt.call(node, ...) calls and waits, task:await(
 local MISTAKES = {
   { "%f[%w_]await%s+[%a_]", AWAIT },
   { "%f[%w_]async%s+%a", "any function may wait, none is async; rt.spawn(f) starts one beside" },
+  { "^%s*for%s*%(", "write for i = 1, n do ... end" },
   { "([%w_%.]+)%s*%+%+", "write %1 = %1 + 1" },
   { "([%w_%.]+)%s*([%+%-%*/])=%s*([^=]+)$", "write %1 = %1 %2 %3" },
   { "!=", "'not equal' is ~= in Lua" },
@@ -34,11 +36,9 @@ local MISTAKES = {
   { "^%s*if%s.*[%w_%)]%s*=%s*[%w_\"'].*then", "'equal' is == in Lua" },
   { "^%s*if%s.*{%s*$", "write if ... then ... end" },
   { "^%s*while%s.*{%s*$", "write while ... do ... end" },
-  { "^%s*for%s*%(", "write for i = 1, n do ... end" },
   { "%f[%w_]elif%s", "write 'elseif'" },
   { "^%s*switch%s", "write if ... elseif ... end" },
   { "^%s*try%s*{?", "write local ok, result = pcall(f, ...)" },
-  { "^%s*help%s+([%w_.:]+)", "write :doc %1" },
   { "^%s*/([%a]+)", "commands begin with a colon: :%1" },
   { "^%s*%.([%a]+)%s*$", "commands begin with a colon: :%1" },
   { "^%s*%%(%a+)", "commands begin with a colon: :%1" },
@@ -47,7 +47,9 @@ local MISTAKES = {
 --- What may help with a text that is no Lua; nil for nothing.
 function hints.for_syntax(_, source)
   local word, rest = source:match("^%s*(%a+)%s+(%S.*)$")
-  if word and require "railtracks.repl.commands".list[word] then
+  local list = require "railtracks.repl.commands".list
+  if word == "help" and not list[rest] then return ("write :doc %s"):format(rest) end
+  if list[word] then
     return ("a command begins with a colon: :%s %s"):format(word, rest)
   end
   for _, mistake in ipairs(MISTAKES) do
@@ -70,16 +72,11 @@ local function for_name(session, name)
     return ("a command begins with a colon: :%s"):format(name)
   end
   local names = complete.first_names(session)
+  for keyword in pairs(lexer.KEYWORDS) do names[keyword] = nil end
   for node in pairs(rt.nodes) do names[node] = true end
   local nearest = near.nearest(name, names)
   if nearest then return ("there is no %s; did you mean %s?"):format(name, nearest) end
   return ("there is no %s; where a script defines it, :load SCRIPT comes first"):format(name)
-end
-
---- An expression that is a name, and its value is nil: what may help, or nil.
-function hints.for_nil(session, name)
-  if session:has(name) then return nil end
-  return for_name(session, name)
 end
 
 --- A field or method of that name is nil: what the value in front of it has.
@@ -114,6 +111,14 @@ local function for_node(session, source, name, given)
   end
 end
 
+--- What is to be said of a line that went well, and did nothing that was meant.
+function hints.for_success(session, source, word)
+  if source:find("%f[%w_]await%s+[%a_]") and not session:has("await") then return AWAIT end
+  if word and session.boxes._() == nil and not session:has(word) then
+    return for_name(session, word)
+  end
+end
+
 --- What may help with an error, given its text, its value and what was typed; nil for nothing.
 function hints.for_error(session, message, problem, source)
   if rt.kind(problem) == "usage" then
@@ -122,6 +127,7 @@ function hints.for_error(session, message, problem, source)
     return name and for_node(session, source, name, given)
   end
   if type(problem) ~= "string" then return nil end
+  if source:find("%f[%w_]await%s+[%a_]") and not session:has("await") then return AWAIT end
   local kind, name = message:match("attempt to %a+ a nil value %((%a+) '([%w_]+)'%)")
   if kind == "global" or kind == "upvalue" or kind == "local" then
     return kind == "global" and for_name(session, name) or nil

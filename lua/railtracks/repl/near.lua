@@ -25,7 +25,7 @@ end
 
 --- The name nearest to `word` among the keys of `names`; nil where none is near.
 function near.nearest(word, names)
-  local most = #word <= 3 and 1 or #word <= 7 and 2 or 3
+  local most = #word <= 2 and 0 or #word <= 5 and 1 or #word <= 8 and 2 or 3
   local best, least
   for name in pairs(names) do
     if type(name) == "string" and name ~= word then

@@ -212,8 +212,8 @@ function Session:run_piece(piece, first)
     self.remark(table.concat(closed, ", ") .. " is closed at the end of the line")
   end
   local ok = self:call_line(piece.source, run)
-  if ok and word and self.interactive and self.boxes._() == nil then
-    local hint = require "railtracks.repl.hints".for_nil(self, word)
+  if ok and self.interactive then
+    local hint = require "railtracks.repl.hints".for_success(self, piece.source, word)
     if hint then self.remark(hint) end
   end
   return ok
