@@ -56,6 +56,11 @@ static int append(lua_State *L) {
   return 1;
 }
 
+static int process(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
 static int stop(lua_State *L) {
   (void)L;
   raise(SIGSTOP);
@@ -63,7 +68,7 @@ static int stop(lua_State *L) {
 }
 
 void rt_terminal_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"append", append}, {"program", program},
+  static const luaL_Reg functions[] = {{"append", append}, {"process", process}, {"program", program},
                                        {"stop", stop}, {"terminal", terminal}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushliteral(L, RT_MODULES);

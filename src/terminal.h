@@ -6,6 +6,7 @@
 
 /* Adds to the table at the top:
  *   terminal(fd)         columns if it is a terminal, else nil
+ *   process()            the number of the process
  *   program()            the path of the program itself; nil where that is not known
  *   modules              where an installed program has its modules, seen from its folder
  *   append(path, text)   adds it to a file that is nobody else's, made with its folders if

@@ -11,6 +11,7 @@ usage: railtracks                                   type Lua and see what it doe
        railtracks repl [OPTION...] [SCRIPT [ARG...]]  the same, with what a script defines
        railtracks run [OPTION...] SCRIPT [ARG...]   run a script as a run
        railtracks run [OPTION...] -e CODE [ARG...]  run code
+       railtracks attach [OPTION...] PATH           look into a program that runs
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
        railtracks new-plugin DIR                    write a small plugin of native nodes
@@ -54,9 +55,21 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --slice-limit SECONDS  code that runs longer without a wait is stopped
   --memory-limit SIZE    the run fails when its Lua values take more
   --workers N            threads for native nodes (default: as many as cores)
+  --console PATH         a socket at which 'railtracks attach PATH' looks into the program
 
 Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after
 SIGTERM, 129 after SIGHUP, 141 when nobody reads its standard output.
+]]
+
+help.attach = [[
+usage: railtracks attach [OPTION...] PATH
+
+Opens the REPL inside the program that 'railtracks run --console PATH' has started, as the
+same user: to see what runs, look at values, call nodes, cancel tasks, while it goes on.
+Without a terminal, lines are read from standard input, and the first error ends it with
+status 1.
+
+  --no-history        neither read nor write the file of what was typed before
 ]]
 
 help.runs = [[
@@ -146,6 +159,7 @@ local kinds = {
 }
 
 local options_of = {
+  attach = { ["--no-history"] = "flag" },
   repl = {
     ["--no-history"] = "flag", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--grace"] = "grace", ["--memory-limit"] = "some",
@@ -155,6 +169,7 @@ local options_of = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
+    ["--console"] = "text",
   },
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
@@ -284,6 +299,20 @@ local function exit_status(status, trace, problem)
   return lost > 0 and FAILED or OK
 end
 
+--- Reports what went wrong, and returns the status of that.
+local function tell(message)
+  io.stderr:write("railtracks: ", message, "\n")
+  return FAILED
+end
+
+--- Lets others of the same user attach at the socket. Returns what is wrong, or nil.
+local function open_console(path)
+  local ok, problem = pcall(require "railtracks.console".listen, path, function(fd)
+    return require "railtracks.repl.serve"(fd)
+  end)
+  if not ok then return type(problem) == "table" and problem.message or problem end
+end
+
 local commands = {}
 
 function commands.run(args, at)
@@ -308,7 +337,28 @@ function commands.run(args, at)
 
   configure(options)
   host.catch_signals()
-  return exit_status(core.run_script(name, path, chunk, table.unpack(args, first)))
+  if options.console then
+    local problem = open_console(options.console)
+    if problem then return tell("run: --console: " .. problem) end
+  end
+  local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
+  if options.console then require "railtracks.console".unlisten() end
+  return exit_status(status, trace, problem)
+end
+
+-- attach --------------------------------------------------------------------------------
+
+function commands.attach(args, at)
+  local options, words = read_options_and_words("attach", args, at, 1)
+  if not options then return complain("%s; %s", words, see_help "attach") end
+  if options.help then return commands.help({ "help", "attach" }, 2) end
+  if not words[1] then return complain("attach: to which socket? %s", see_help "attach") end
+  core.configure { journal = "none" }
+  local terminal = host.terminal(0) ~= nil
+  host.catch_signals(terminal)
+  return exit_status(require "railtracks.repl.attach" {
+    path = words[1], history = not options.no_history, terminal = terminal,
+  })
 end
 
 -- repl ----------------------------------------------------------------------------------

@@ -200,6 +200,7 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
       .count = lua_gettop(L) - first + 1, .status = RT_RUNNING, .waiter = waiter,
       .epoch = epoch_offset(&e->scheduler, waiter), .timeout = options->timeout,
       .stop_on_error = options->stop_on_error, .context = context,
+      .slice_limit = options->slice_limit ? options->slice_limit : e->slice_limit,
   };
   uint8_t id[16];
   rt_uuid_make(&e->uuids, id);

@@ -28,6 +28,7 @@ struct rt_run {
   int context;           /* anchors the table its calls share, until it is over; 0: none yet */
   bool stop_on_error;    /* any call that fails ends the run, whoever catches it */
   double timeout;        /* seconds the root may take; 0: any time */
+  int64_t slice_limit;   /* nanoseconds code may run without a wait; 0: any number */
   char id[37];           /* UUIDv7 */
 };
 
@@ -42,6 +43,7 @@ typedef struct rt_run_options {
   int context;           /* stack index of the table its calls share; 0: a new one */
   bool stop_on_error;
   double timeout;        /* seconds; 0: none */
+  int64_t slice_limit;   /* nanoseconds code may run without a wait; 0: as the engine has it */
 } rt_run_options;
 
 /* Starts a run of 'node', whose body stands at index 'first' of L with its arguments

@@ -2,11 +2,14 @@
  *
  *   console.poll(fd [, "w"])       a Poll: a descriptor to be waited for until it can be
  *                                  read (written); nil and why where that cannot be done
+ *   poll:want("r" | "w" | "rw")    from its next wait on
+ *   poll:wake()                    who waits for it returns, also if it is not ready
  *   console.wait(task, poll ...)   waits for the first of: the body of the task has returned,
  *                                  the task has ended, a poll is ready, something happens at
  *                                  the console -> events, then true or false for each poll
  *   console.returned()             called by the task itself: its body is about to return
  *   console.foreground(task)       Ctrl-C is for this task; nil: for nobody
+ *   console.cut(task)              ends the grace of a task that was cancelled
  *   console.guard(f, ...)          pcall, which Ctrl-C ends by an error
  *   console.read(fd)               some of what can be read, "" at the end; nil where nothing
  *                                  can be read now, with the reason if it never can
@@ -65,10 +68,26 @@ static int close_poll(lua_State *L) {
   return 0;
 }
 
+static int wanted_by(const char *mode) {
+  return (strchr(mode, 'r') ? UV_READABLE : 0) | (strchr(mode, 'w') ? UV_WRITABLE : 0);
+}
+
+static int want(lua_State *L) {
+  poll **p = luaL_checkudata(L, 1, POLL);
+  if (*p) (*p)->wanted = wanted_by(luaL_checkstring(L, 2));
+  return 0;
+}
+
+static int wake(lua_State *L) {
+  poll **p = luaL_checkudata(L, 1, POLL);
+  if (*p && (*p)->task && !(*p)->task->ready) rt_task_wake((*p)->scheduler, (*p)->task);
+  return 0;
+}
+
 static int new_poll(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   int fd = (int)luaL_checkinteger(L, 1);
-  int wanted = *luaL_optstring(L, 2, "r") == 'w' ? UV_WRITABLE : UV_READABLE;
+  int wanted = wanted_by(luaL_optstring(L, 2, "r"));
   poll **out = lua_newuserdatauv(L, sizeof *out, 0);
   *out = NULL;
   luaL_setmetatable(L, POLL);
@@ -178,7 +197,7 @@ static int returned(lua_State *L) {
   return 0;
 }
 
-static int read_some(lua_State *L) {
+int rt_lib_read(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   luaL_Buffer buffer;
   char *room = luaL_buffinitsize(L, &buffer, PIECE);
@@ -209,6 +228,12 @@ static int foreground(lua_State *L) {
   return 0;
 }
 
+static int cut(lua_State *L) {
+  rt_call *c = rt_task_at(L, 1);
+  if (c) rt_call_cut(c);
+  return 0;
+}
+
 static int guard(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   luaL_checkany(L, 1);
@@ -236,9 +261,11 @@ static int embedded(lua_State *L) {
 
 int rt_open_console(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"embedded", embedded}, {"foreground", foreground}, {"guard", guard}, {"open", open_console},
-      {"poll", new_poll}, {"read", read_some}, {"returned", returned}, {"sync", sync_journal},
+      {"cut", cut}, {"embedded", embedded}, {"foreground", foreground}, {"guard", guard}, {"open", open_console},
+      {"poll", new_poll}, {"read", rt_lib_read}, {"returned", returned}, {"sync", sync_journal},
       {"wait", wait_for}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"close", close_poll}, {"wake", wake}, {"want", want}, {NULL, NULL}};
   rt_engine *e = rt_engine_open(L);
   lua_pop(L, 1);
   luaL_newmetatable(L, POLL);
@@ -246,10 +273,13 @@ int rt_open_console(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_pushcfunction(L, close_poll);
   lua_setfield(L, -2, "__close");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 24);
   rt_lib_add(L, e, functions);
   rt_lib_open_execute(L, e);
+  rt_lib_open_socket(L, e);
   rt_lib_open_watch(L, e);
   return 1;
 }

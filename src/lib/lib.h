@@ -111,7 +111,11 @@ int rt_open_core(lua_State *L);
 
 /* Fills the table at the top with the functions of railtracks.console that the file has. */
 void rt_lib_open_execute(lua_State *L, rt_engine *e);
+void rt_lib_open_socket(lua_State *L, rt_engine *e);
 void rt_lib_open_watch(lua_State *L, rt_engine *e);
+
+/* console.read */
+int rt_lib_read(lua_State *L);
 
 /* The module railtracks.console: what the REPL needs. */
 int rt_open_console(lua_State *L);

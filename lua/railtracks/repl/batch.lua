@@ -37,23 +37,35 @@ local function lines()
   end
 end
 
-return function(session)
-  session.place = "stdin"
+local batch = {}
+
+--- Calls `use(source, first)` with each piece that can be run and the number of its first
+--- line, until it returns false.
+function batch.each(use)
   local collector = reader.collector "=stdin"
   local number, first = 0, 1
   for line in lines() do
     number = number + 1
     if collector.is_empty() then first = number end
     if number == 1 and line:find("^#!") then line = "" end
-    local source = collector.feed(line)
-    if source and not session:run_piece(reader.piece(source, "=stdin"), first) then
-      return false, session.problem
-    end
-    if session.left then return true end
+    local source, kind = collector.feed(line)
+    if source and kind ~= "nothing" and not use(source, first) then return end
   end
   local rest = collector.rest()
-  if rest and not session:run_piece(reader.piece(rest, "=stdin"), first) then
-    return false, session.problem
-  end
+  if rest then use(rest, first) end
+end
+
+--- Runs all of it in the session. Returns whether all went well, else what was wrong.
+function batch.run(session)
+  session.place = "stdin"
+  local ok = true
+  batch.each(function(source, first)
+    ok = session:run_piece(reader.piece(source, "=stdin"), first)
+    return ok and not session.left
+  end)
+  if not ok then return false, session.problem end
+  if session.left then return true end
   return session:finish(), "a line has failed after it had returned"
 end
+
+return batch

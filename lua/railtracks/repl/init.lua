@@ -28,7 +28,7 @@ local function run_batch(options)
     and not require "railtracks.repl.files".run_script(session, options.script) then
     return false, session.problem
   end
-  return require "railtracks.repl.batch"(session)
+  return require "railtracks.repl.batch".run(session)
 end
 
 local function run_terminal(options)

@@ -77,9 +77,10 @@ local function live_calls(session)
   return runs, more
 end
 
---- What a line was, beside its call.
-local function source_of(session, call)
-  if call.node ~= "line" or call.run ~= session.run_id then return nil end
+--- What a line of this or another session was.
+local function source_of(call)
+  local session = call.node == "line" and require "railtracks.repl.session".sessions[call.run]
+  if not session then return nil end
   for at = #session.lines, 1, -1 do
     if session.lines[at].id == call.id then return session.lines[at].source end
   end
@@ -97,7 +98,7 @@ local function print_run(session, run, several)
     if not (run.own and call.depth == 0) then
       local depth = run.own and call.depth - 1 or call.depth
       local indent = ("  "):rep(math.min(depth, 10))
-      local source = source_of(session, call)
+      local source = source_of(call)
       local line = ("%s%s  %s  %s  waits for %s%s"):format(indent, call.id, text.clean(call.node),
         age_text(call.age), text.clean(call.waits),
         source and "  " .. text.clean((source:gsub("\n.*", " …"))) or "")
@@ -125,11 +126,14 @@ function live.tasks(session)
   return true
 end
 
---- The runs that have a live call of that id: those whose id ends so, or all.
-local function runs_with(id, run_end)
+--- The live calls of that id, in the runs whose id ends so, or in all. The session itself is
+--- meant only where there is no other.
+local function runs_with(session, id, run_end)
   local found = {}
   for _, call in ipairs((console.calls())) do
-    if call.id == id and (not run_end or call.run:sub(-#run_end) == run_end) then
+    local own = call.run == session.run_id and call.depth == 0
+    if call.id == id and (not run_end or call.run:sub(-#run_end) == run_end)
+      and not (own and session.is_guest) then
       found[#found + 1] = call
     end
   end
@@ -141,7 +145,7 @@ function live.cancel(session, rest)
   if not word then return commands.complain(session, "cancel: which call? :tasks shows them") end
   local run_end, id = word:match("^(%x[%x-]*)/(.+)$")
   id = id or word
-  local found = runs_with(id, run_end)
+  local found = runs_with(session, id, run_end)
   if #found == 0 then
     return commands.complain(session, "cancel: no call %s runs; :tasks shows those that do", word)
   elseif #found > 1 then

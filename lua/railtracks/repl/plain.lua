@@ -12,7 +12,7 @@ local plain = {}
 plain.__index = plain
 
 function plain.new(front)
-  front.poll = assert(console.poll(INPUT))
+  front.polls = { assert(console.poll(INPUT)), front.link and front.link.poll }
   front.unread = ""
   return setmetatable(front, plain)
 end
@@ -30,7 +30,12 @@ function plain:next_line(prompt, again)
       self.unread = rest
       return (line:gsub("\r$", ""))
     end
-    local events, ready = console.wait(nil, self.poll)
+    local events, ready, come = console.wait(nil, table.unpack(self.polls))
+    if come then
+      self.link:flush()
+      self.link:fill()
+      if not self.on_link() then return nil end
+    end
     if events & OUTPUT ~= 0 then
       local held = host.held()
       if held ~= "" then show("\n" .. held .. prompt) end
@@ -66,7 +71,7 @@ function plain:read()
   while true do
     local line = self:next_line(prompt, again)
     if not line then
-      local rest = collector.rest()
+      local rest = not (self.link and self.link.gone) and collector.rest() or nil
       show("\n")
       return rest
     end

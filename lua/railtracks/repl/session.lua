@@ -28,6 +28,9 @@ Session.__index = Session
 
 local function plain(_, text) return text end
 
+--- The sessions of this process, by the id of their run.
+local sessions = setmetatable({}, { __mode = "v" })
+
 local function new(options)
   local self = setmetatable(options, Session)
   self.paint = self.paint or plain
@@ -39,6 +42,7 @@ local function new(options)
   self.published = {}   -- nodes that are global under their names
   self.scripts = {}     -- those that were loaded
   self.run_id = core.current().run
+  sessions[self.run_id] = self
   self.run_number = core.call_number() >> 32
   self.node = core.node("line", function() return self:run_body() end)
   if rawget(self.env, "rt") == nil then rawset(self.env, "rt", rt) end
@@ -252,7 +256,11 @@ function Session:still_running()
       live[#live + 1] = line
     else
       self.running[task] = nil
-      if status == "failed" then self.failed = true end
+      if status == "failed" then
+        self.failed = true
+        self.failures = self.failures or {}
+        table.insert(self.failures, line)
+      end
     end
   end
   table.sort(live, function(a, b) return a.number < b.number end)
@@ -273,4 +281,4 @@ function Session:cancel_all(reason)
   for _, line in ipairs(live) do pcall(line.task.await, line.task) end
 end
 
-return { new = new, WORDS = WORDS }
+return { new = new, sessions = sessions, WORDS = WORDS }

@@ -23,14 +23,15 @@ end
 local terminal = {}
 terminal.__index = terminal
 
---- `front` has prompt, history and complete(text, from, to); nil without Readline.
+--- `front` has prompt, past (the history), complete(text, from, to), perhaps a link (see
+--- prompt.lua); nil without Readline.
 function terminal.new(front)
   local readline = load_readline()
   if not readline then return nil end
   front.readline = readline
-  front.poll = assert(console.poll(INPUT))
+  front.polls = { assert(console.poll(INPUT)), front.link and front.link.poll }
   readline.open(reader.is_complete, front.complete)
-  for _, entry in ipairs(front.history.entries) do readline.add(entry) end
+  for _, entry in ipairs(front.past.entries) do readline.add(entry) end
   return setmetatable(front, terminal)
 end
 
@@ -54,7 +55,8 @@ function terminal:read()
   if not begun then host.write("\n") end
   readline.start(self.prompt)
   while true do
-    local events, ready = console.wait(nil, self.poll)
+    local events, ready, come = console.wait(nil, table.unpack(self.polls))
+    if come and not self:take_link() then return nil end
     if events & OUTPUT ~= 0 then self:show_held() end
     if events & RESIZE ~= 0 then readline.resize() end
     if events & INTERRUPT ~= 0 then readline.clear() end
@@ -67,6 +69,13 @@ function terminal:read()
     if ready then line = readline.read() end
     if line ~= nil then return line or nil end
   end
+end
+
+--- Something has come from where the lines run. False if nothing more will.
+function terminal:take_link()
+  self.link:flush()
+  self.link:fill()
+  return self.on_link()
 end
 
 function terminal:add(entry) self.readline.add(entry) end
