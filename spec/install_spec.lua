@@ -1,4 +1,5 @@
 local helper = require "spec.helper"
+local terminal = require "spec.terminal"
 local quote = helper.quote
 
 local function cached(name)
@@ -62,6 +63,16 @@ describe("an installed railtracks", function()
     assert.equal("", said)
     assert.equal(0, status)
     assert.equal(cached "CMAKE_PROJECT_VERSION" .. "\n", output)
+  end)
+
+  it("has a prompt that edits lines", function()
+    local pane <close> = terminal.open({}, { program = prefix .. "/bin/railtracks" })
+    pane:prompt()
+    pane:type "string.repl"
+    pane:press("BSpace", "BSpace", "BSpace", "BSpace")
+    pane:type "fo"
+    pane:press "Tab"
+    pane:prompt "string.format("
   end)
 
   it("is a module of stock Lua", function()

@@ -137,8 +137,8 @@ end
 
 -- ---- printing ----
 
-local units = { us = "us", ms = "ms", wall_ms = "ms", cpu_ms = "ms", peak_mb = "MB",
-  rows_per_s = "rows/s" }
+local units = { us = "us", ms = "ms", wall_ms = "ms", prompt_ms = "ms", cpu_ms = "ms",
+  peak_mb = "MB", rows_per_s = "rows/s" }
 
 --- Three digits that count, thousands set apart: 0.0123, 4.56, 1,230,000.
 local function show(number)

@@ -242,6 +242,27 @@ return function(bench)
     },
   }
 
+  row {
+    name = "prompt", title = "from the start of the REPL to its prompt",
+    figure = "prompt_ms", repetitions = 41,
+    before = function()
+      measure { program, "run", "--journal", fresh("prompt.db"), here .. "railtracks.lua",
+        "call", "10000" }
+    end,
+    contenders = {
+      { "railtracks, journal", { "env", "TERM=xterm", "XDG_STATE_HOME=" .. work,
+        bench.build .. "prompt", program, "repl", "--journal", work .. "prompt.db" } },
+      { "lua5.4 -e ''", function()
+        local figures = measure { "lua5.4", "-e", "" }
+        figures.prompt_ms = figures.wall_ms
+        return figures
+      end },
+    },
+    bounds = {
+      { "railtracks, journal", "prompt_ms", beside = "lua5.4 -e ''", at_most = 20 },
+    },
+  }
+
   -- Native nodes, of the plugin native.c.
   local function with_native(...)
     return { "env", "RT_BENCH_NATIVE=" .. bench.build .. "native.so", table.unpack(ours(...)) }
