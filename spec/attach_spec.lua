@@ -48,10 +48,13 @@ describe("a console", function()
     return output
   end
 
+  --- The same for lines that end the program, before or after the client has gone.
+  local function finish(lines) return (attach(lines)) end
+
   it("is a socket that only its user can open, gone when the program ends", function()
     local running <close> = serve()
     assert.equal("socket 600\n", (helper.shell("stat -c '%F %a' " .. socket)))
-    results "stop = true"
+    finish "stop = true"
     local output, said, status = running:wait()
     assert.equal("ready\nended\n", output)
     assert.equal("", said)
@@ -72,11 +75,15 @@ rt.call(function() rt.sleep(0.001) return 42 end)]])
   end)
 
   it("shows what runs there, and what it waits for", function()
-    local running <close> = serve()
+    local running <close> = serve [[
+      local rt = require "railtracks"
+      io.stdout:write "ready\n" io.stdout:flush()
+      rt.call(rt.function_node("patient", function() rt.sleep(60) end))
+    ]]
     local text = results ":tasks"
-    assert.matches("^run %x+ %(script.lua%)\n1  script.lua  .-  waits for call 1%.%d+ %(step%)\n",
+    assert.matches("^run %x+ %(script.lua%)\n1  script.lua  .-  waits for call 1%.1 %(patient%)\n",
       text)
-    assert.matches("\n  1%.%d+  step  .-  waits for sleep\n", text)
+    assert.matches("\n  1%.1  patient  .-  waits for sleep\n", text)
     assert.is_nil(text:find("(console)", 1, true))
     running:kill "TERM"
   end)
@@ -105,7 +112,7 @@ rt.call(function() rt.sleep(0.001) return 42 end)]])
   it("prints what a line prints there, what the program prints where that prints", function()
     local running <close> = serve()
     assert.equal("mine\nalso mine 1\n",
-      results "print 'mine'\nlocal x = io.write('also mine ', 1, '\\n')\nreport()\nstop = true")
+      finish "print 'mine'\nlocal x = io.write('also mine ', 1, '\\n')\nreport()\nstop = true")
     assert.matches("the program's own line\n", (running:wait()))
   end)
 
@@ -291,7 +298,7 @@ rt.sleep(0.01)
 
   it("is a run in the journal, beside the program's", function()
     local running <close> = serve()
-    results "1 + 1\nstop = true"
+    finish "1 + 1\nstop = true"
     running:wait()
     local names = helper.sql(place.journal, "SELECT name, status FROM runs ORDER BY id")
     assert.equal("script.lua|done\nconsole|done", names)
@@ -365,7 +372,7 @@ rt.sleep(0.01)
       local running <close> = serve()
       local pane <close> = terminal.open({ "attach", socket })
       pane:prompt()
-      results "stop = true"
+      finish "stop = true"
       running:wait()
       local status, screen = pane:wait_for_end()
       assert.equal(0, status)

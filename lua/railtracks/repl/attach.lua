@@ -72,10 +72,11 @@ local function complete(link, line, from, to)
       local more = console.receive(link.fd, PATIENCE)
       if not more then break end
       if more == "" then link.gone = true end
+      link:unread_frames("")
       link.unread = link.unread .. more
     end
   end
-  link.unread = table.concat(later) .. link.unread
+  link:unread_frames(table.concat(later))
   if not found then return {} end
   local follows, listing, instead, count, at = ("s4s4s4I4"):unpack(found)
   local words = {}

@@ -9,6 +9,7 @@ local console = require "railtracks.console"
 local rt = require "railtracks"
 
 local MOST_TEXT = 64 << 20    -- bytes of one frame
+local PIECE = 1 << 16         -- bytes that are gathered before they are sent
 local MUCH_UNSENT = 1 << 20   -- that a slow reader may leave unread before writers wait
 local TOO_MUCH = 16 << 20     -- before what cannot wait is left out
 
@@ -18,14 +19,15 @@ wire.__index = wire
 --- The end of a connection, for one task that reads from it; others may only put.
 function wire.new(fd)
   return setmetatable({
-    fd = fd, poll = assert(console.poll(fd)), unsent = {}, unsent_size = 0, unread = "",
-    left_out = 0,
+    fd = fd, poll = assert(console.poll(fd)), unsent = {}, unsent_size = 0, unflushed = 0,
+    unread = "", at = 1, left_out = 0,
   }, wire)
 end
 
 --- Sends what can be sent at once.
 function wire:flush()
   if self.unsent_size == 0 or self.gone then return end
+  self.unflushed = 0
   local text = table.concat(self.unsent)
   local sent = console.send(self.fd, text)
   if not sent then
@@ -48,7 +50,8 @@ function wire:put(kind, text)
   local frame = (">s1s4"):pack(kind, text or "")
   self.unsent[#self.unsent + 1] = frame
   self.unsent_size = self.unsent_size + #frame
-  if was_empty or self.unsent_size > 1 << 16 then self:flush() end
+  self.unflushed = self.unflushed + #frame
+  if was_empty or self.unflushed > PIECE then self:flush() end
   if was_empty and self.unsent_size > 0 then self.poll:wake() end
 end
 
@@ -70,33 +73,41 @@ function wire:print(kind, text, may_wait)
   self:put(kind, text)
 end
 
---- Takes what has come, as far as it is there. False at the end of the connection.
+--- Takes what has come, or much of it. False at the end of the connection.
 function wire:fill()
-  while true do
+  local pieces = { self.unread:sub(self.at) }
+  self.at = 1
+  for _ = 1, 16 do
     local more, problem = console.read(self.fd)
-    if more == "" or problem then
-      self.gone = true
-      return false
-    end
-    if not more then return true end
-    self.unread = self.unread .. more
+    self.gone = self.gone or more == "" or problem ~= nil
+    if self.gone or not more then break end
+    pieces[#pieces + 1] = more
   end
+  self.unread = table.concat(pieces)
+  return not self.gone
+end
+
+--- Puts back what was taken too early: frames, as text.
+function wire:unread_frames(frames)
+  self.unread = frames .. self.unread:sub(self.at)
+  self.at = 1
 end
 
 --- The next frame that has come: its kind and its text; nil where none has come whole.
 function wire:take()
-  local unread = self.unread
-  if #unread < 1 then return nil end
-  local kind_size = unread:byte()
-  if #unread < kind_size + 5 then return nil end
-  local size = (">I4"):unpack(unread, kind_size + 2)
+  local unread, at = self.unread, self.at
+  local left = #unread - at + 1
+  if left < 1 then return nil end
+  local kind_size = unread:byte(at)
+  if left < kind_size + 5 then return nil end
+  local size = (">I4"):unpack(unread, at + kind_size + 1)
   if size > MOST_TEXT then
     self.gone = true
     return nil
   end
-  if #unread < kind_size + 5 + size then return nil end
-  local kind, text, at = (">s1s4"):unpack(unread)
-  self.unread = unread:sub(at)
+  if left < kind_size + 5 + size then return nil end
+  local kind, text
+  kind, text, self.at = (">s1s4"):unpack(unread, at)
   return kind, text
 end
 
