@@ -1,8 +1,7 @@
 # Turns the Lua files below FOLDER into one C file, so that the program and the module
 # need nothing beside them. The types are among them, for the REPL's :doc.
 #
-#   cmake -D FOLDER=lua/railtracks -D META=lua/meta/railtracks.lua -D OUT=embedded.c
-#         -P embed.cmake
+#   cmake -D FOLDER=lua/railtracks -D META=lua/meta -D OUT=embedded.c -P embed.cmake
 file(GLOB_RECURSE files RELATIVE ${FOLDER} ${FOLDER}/*.lua)
 list(SORT files)
 set(arrays "")
@@ -10,7 +9,13 @@ set(table "")
 set(number 0)
 foreach(file ${files} meta.lua)
   if(file STREQUAL "meta.lua")
-    file(READ ${META} hex HEX)
+    file(GLOB types ${META}/*.lua)
+    list(SORT types)
+    set(hex "")
+    foreach(type ${types})
+      file(READ ${type} more HEX)
+      string(APPEND hex ${more})
+    endforeach()
   else()
     file(READ ${FOLDER}/${file} hex HEX)
   endif()

@@ -106,6 +106,7 @@ defined at flow.lua:5
       local text = typed ":doc rt.gather"
       assert.matches("^rt%.gather%(tasks%)\nWaits for all tasks%.", text)
       assert.matches("\n  returns table results", text)
+      assert.matches("^rt%.fs%.read%(path%)\n", typed ":doc rt.fs.read")
       assert.matches("^Task:await%(%)\nWaits for the call to end%.", typed ":doc Task:await")
       assert.equal("string.format(formatstring, ...)\n", typed ":doc string.format")
       assert.matches("^rt%.call%(node, %.%.%.%)", typed "local c = rt.call\n:doc c")

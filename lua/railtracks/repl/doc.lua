@@ -1,5 +1,5 @@
 --- What is known of a name: parameters, a description, where it was defined. Of our own
---- functions the types tell it (lua/meta/railtracks.lua), of others the comment above them.
+--- functions the types tell it (lua/meta), of others the comment above them.
 
 local console = require "railtracks.console"
 local core = require "railtracks.core"
@@ -78,8 +78,11 @@ local function entry_of(value)
   local ours = info.what == "C" or info.source:find("^=railtracks:")
   if not ours then return nil end
   for name, entry in pairs(read_types()) do
-    local field = name:match("^rt%.([%w_]+)$")
-    if field and rawget(rt, field) == value then return entry end
+    local found = name:find("^rt%.") and rt
+    for key in name:sub(4):gmatch("[%w_]+") do
+      found = type(found) == "table" and rawget(found, key) -- loads nothing
+    end
+    if found == value then return entry end
   end
   local name = name_of(value)
   if not name then return nil end
