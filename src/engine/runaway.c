@@ -138,6 +138,12 @@ static void report_c(rt_engine *e, int64_t spent) {
 
 /* ---- stopping ---- */
 
+/* Of what runs now: the run's own, or in a callback of the loop the engine's. */
+static int64_t limit_now(const rt_engine *e) {
+  const rt_call *c = rt_call_current(e);
+  return c ? c->run->slice_limit : e->slice_limit;
+}
+
 /* Runs between two instructions of code that has spent its slice. The first time it goes
  * away again, so that what closes can run; then it stays until the code gives way. */
 static void stop(lua_State *L, lua_Debug *ar) {
@@ -158,12 +164,12 @@ static void stop(lua_State *L, lua_Debug *ar) {
   char room[1024];
   rt_buf text = {.data = room, .capacity = sizeof room - 1, .fixed = true};
   rt_buf_text(&text, "the slice limit of ");
-  rt_buf_printf(&text, "%.6g", (double)c->run->slice_limit / 1e9);
+  rt_buf_printf(&text, "%.6g", (double)limit_now(e) / 1e9);
   rt_buf_text(&text, " s was spent without a wait");
   name_place(L, &text);
   room[text.size] = '\0';
   rt_error_push(L, "budget", "%s", room);
-  lua_pushnumber(L, (lua_Number)c->run->slice_limit / 1e9);
+  lua_pushnumber(L, (lua_Number)limit_now(e) / 1e9);
   lua_setfield(L, -2, "seconds");
   if (!c) lua_error(L);  // a callback of the event loop
   rt_call_add_identity(L, c);
@@ -201,8 +207,7 @@ void rt_runaway_tick(rt_engine *e) {
 
   bool stuck = r->asked == s->active && is_set(s);  // it has met no hook since the last look
   bool late = r->spent >= WARN_NS;
-  const rt_call *c = rt_call_current(e);
-  int64_t limit = c ? c->run->slice_limit : 0;
+  int64_t limit = limit_now(e);
   if (limit && r->spent >= limit) {
     r->asked = s->active;
     rt_scheduler_hook(s, stop);
