@@ -14,9 +14,9 @@ describe("a line", function()
   it("is edited with the usual keys", at_prompt(function(pane)
     pane:type "1 + 1"
     pane:press("Left", "BSpace")
-    pane:type "- "
+    pane:send "- "
     pane:press("C-a")
-    pane:type "7 * "
+    pane:send "7 * "
     pane:press "Enter"
     assert.matches("rt> 7 %* 1 %+%- 1\n6\nrt>$", pane:prompt())
   end))
@@ -24,7 +24,7 @@ describe("a line", function()
   it("has characters of any width, which are deleted whole", at_prompt(function(pane)
     pane:type "'é日本🚀x'"
     pane:press("Left", "BSpace", "BSpace", "BSpace")
-    pane:type "!"
+    pane:send "!"
     pane:press "Enter"
     assert.matches("\n\"é日!\"\nrt>$", pane:prompt())
   end))
@@ -63,7 +63,7 @@ describe("a line", function()
     pane:type "  end"
     pane:press "Up"
     for _ = 1, 5 do pane:press "Right" end
-    pane:type " * 3"
+    pane:send " * 3"
     pane:press "Enter"
     pane:prompt()
     assert.equal("12", pane:run "f(4)")
@@ -204,7 +204,7 @@ describe("the history", function()
       pane:run "needle = 1"
       pane:run "hay = 2"
       pane:press "C-r"
-      pane:type "need"
+      pane:send "need"
       pane:see "`need': needle = 1"
       pane:press "Enter"
       pane:prompt()

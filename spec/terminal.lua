@@ -86,13 +86,16 @@ function Terminal:prompt(typed)
   end)
 end
 
---- Types the text and waits until it is on the screen.
+--- Types the text, wherever the cursor is.
+function Terminal:send(text) self:tmux("send-keys -l -- " .. helper.quote(text)) end
+
+--- Types the text at the end of what stands there, and waits until the screen ends with it.
 function Terminal:type(text)
-  self:tmux("send-keys -l -- " .. helper.quote(text))
-  -- Long lines are wrapped, so only their end is looked for.
-  local tail = text:match("[^\n]*$"):sub(-12):match("^%s*(.-)%s*$")
+  self:send(text)
+  -- Long lines are wrapped, and what is blank at their ends is not seen.
+  local tail = text:gsub("%s", ""):sub(-12)
   self:wait("'" .. tail .. "' to be typed", function(screen)
-    return screen:gsub("\n", ""):find(tail, 1, true)
+    return screen:gsub("%s", ""):sub(-#tail) == tail
   end)
 end
 
