@@ -220,8 +220,8 @@ rt.sleep(0.001)
     end)
 
     it("shows what still runs as running, and what has failed", function()
-      local text = typed "job = rt.spawn(rt.sleep, 0.05)\nrt.sleep(0.001)\n:tree 1.2"
-      assert.matches("▸ 1%.2 line.*▸ 1%.2%.1 railtracks%.sleep%(0%.05%)", text)
+      local text = typed "job = rt.spawn(rt.sleep, 0.3)\nrt.sleep(0.01)\n:tree 1.2"
+      assert.matches("▸ 1%.2 line.*▸ 1%.2%.1 railtracks%.sleep%(0%.3%)", text)
       text = typed "pcall(rt.nodes.fails, 'it')\n:tree"
       assert.matches("✗ 1%.2%.1 fails%(\"it\"%)\n *flow.lua:%d+: it failed\n", text)
     end)
