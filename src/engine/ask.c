@@ -24,11 +24,8 @@ int rt_ask(rt_native_call *n, const char *node, const rt_value *args, rt_then *t
     return refuse(n, "only functions of the kinds RT_INLINE and RT_LATER can ask");
   if (!node || !then) return refuse(n, "a name and a function are needed");
   if (n->asked.then) return refuse(n, "one node after the other");
-  size_t size = strlen(node) + 1;
-  char *name = rt_arena_take(&n->arena, size);
-  if (!name) return -1;
-  memcpy(name, node, size);
-  n->asked.node = name;
+  n->asked.node = rt_arena_text(&n->arena, node, strlen(node));
+  if (!n->asked.node) return -1;
   n->asked.args = args;
   n->asked.then = then;
   n->asked.data = data;
@@ -106,9 +103,7 @@ int rt_native_call_asked(lua_State *L) {
 /* ---- the answer ---- */
 
 static const char *copy(rt_arena *a, const char *text) {
-  size_t size = text ? strlen(text) + 1 : 0;
-  char *made = text ? rt_arena_take(a, size) : NULL;
-  return made ? memcpy(made, text, size) : NULL;
+  return text ? rt_arena_text(a, text, strlen(text)) : NULL;
 }
 
 /* In: n, the error. Out: a rt_problem, in n's arena. */

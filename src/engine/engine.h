@@ -106,8 +106,8 @@ rt_buf *rt_engine_text(rt_engine *e);
 void rt_engine_unwind(rt_engine *e);
 
 /* No run will follow: waits until libuv has no request under way and no handle that is being
- * closed, 'patience' nanoseconds at most; callbacks are called no more. False if there still are some: then the Lua state,
- * which they write to, must not be closed. */
+ * closed, 'patience' nanoseconds at most; callbacks are called no more. False if there still
+ * are some: then the Lua state, which they write to, must not be closed. */
 bool rt_engine_settle(rt_engine *e, int64_t patience);
 
 /* Runs the loop until *done, called from L; raises 'deadlock' errors into the runs. */

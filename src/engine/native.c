@@ -89,8 +89,7 @@ static void fail_with(rt_native_call *n, const char *kind, const char *code, con
   n->message = rt_arena_take(&n->arena, room);
   if (n->message && bad) memcpy(n->message, format, room);
   else if (n->message) vsnprintf(n->message, room, format, list);
-  n->code = code ? rt_arena_take(&n->arena, strlen(code) + 1) : NULL;
-  if (n->code) strcpy(n->code, code);
+  n->code = code ? rt_arena_text(&n->arena, code, strlen(code)) : NULL;
 }
 
 void rt_native_fail(rt_native_call *n, const char *kind, const char *code, const char *format,

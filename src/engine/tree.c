@@ -45,6 +45,14 @@ fail:
   return NULL;
 }
 
+char *rt_arena_text(rt_arena *a, const char *text, size_t size) {
+  char *copy = size < SIZE_MAX ? rt_arena_take(a, size + 1) : NULL;
+  if (!copy) return NULL;
+  if (size) memcpy(copy, text, size);
+  copy[size] = '\0';
+  return copy;
+}
+
 void rt_arena_free(rt_arena *a) {
   while (a->chunks) {
     rt_chunk *chunk = a->chunks;
@@ -64,10 +72,8 @@ rt_value *rt_tree_new(rt_arena *a, rt_type type) {
 
 rt_value *rt_tree_text(rt_arena *a, const char *text, size_t size) {
   rt_value *v = rt_tree_new(a, RT_TEXT);
-  char *copy = v ? rt_arena_take(a, size + 1) : NULL;
+  char *copy = v ? rt_arena_text(a, text, size) : NULL;
   if (!copy) return NULL;
-  if (size) memcpy(copy, text, size);
-  copy[size] = '\0';
   v->text.bytes = copy;
   v->text.size = size;
   return v;

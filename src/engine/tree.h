@@ -55,6 +55,9 @@ struct rt_value {
 
 /* Bytes that live as long as the arena; NULL, and arena->problem, when out of memory. */
 void *rt_arena_take(rt_arena *a, size_t size);
+
+/* The same with a copy of the text in it, and a zero byte behind. */
+char *rt_arena_text(rt_arena *a, const char *text, size_t size);
 void rt_arena_free(rt_arena *a);
 
 /* A new value; NULL when out of memory. */

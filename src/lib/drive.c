@@ -84,16 +84,16 @@ static void read_problem(lua_State *L, rt_prepared *p, int index) {
   rt_buf *text = rt_engine_text(p->host->engine);
   rt_error_text(L, index, text);
   if (!text->failed && text->size)
-    p->problem.message = rt_prepared_copy(c, text->data, text->size);
-  if (kind) p->problem.kind = rt_prepared_copy(c, kind, strlen(kind));
-  p->problem.traceback = rt_prepared_copy(c, trace, strlen(trace));
+    p->problem.message = rt_arena_text(&c->arena, text->data, text->size);
+  if (kind) p->problem.kind = rt_arena_text(&c->arena, kind, strlen(kind));
+  p->problem.traceback = rt_arena_text(&c->arena, trace, strlen(trace));
   if (!lua_istable(L, index)) return;
   lua_pushliteral(L, "code");
   lua_rawget(L, index);
   if (lua_type(L, -1) == LUA_TSTRING) {
     size_t size;
     const char *code = lua_tolstring(L, -1, &size);
-    p->problem.code = rt_prepared_copy(c, code, size);
+    p->problem.code = rt_arena_text(&c->arena, code, size);
   }
   lua_pop(L, 1);
 }

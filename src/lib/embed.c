@@ -1,4 +1,4 @@
-/* embed.c -- an engine inside a C program: rt_open .. rt_close, and calls before and after they run. */
+/* embed.c -- an engine inside a C program: rt_open .. rt_close, calls before and after they run. */
 #include <lualib.h>
 #include <stdlib.h>
 
@@ -61,21 +61,19 @@ void rt_close(rt_host *h) {
   free(h);
 }
 
-/* In: the host, the loaded plugin. */
+/* In: the loaded plugin. */
 static int register_nodes(lua_State *L) {
-  const rt_host *h = lua_touserdata(L, 1);
   lua_pushcfunction(L, rt_lib_make_nodes);
-  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "railtracks");
   lua_getfield(L, -1, "nodes");
-  for (lua_pushnil(L); lua_next(L, 3);) {
+  for (lua_pushnil(L); lua_next(L, 2);) {
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
-    lua_rawset(L, 6);
+    lua_rawset(L, 5);
   }
-  (void)h;
   return 0;
 }
 
@@ -94,9 +92,8 @@ int rt_add(rt_host *h, const rt_plugin *plugin, const char **error) {
     goto fail;
   }
   lua_pushcfunction(h->L, register_nodes);
-  lua_pushlightuserdata(h->L, h);
   lua_pushlightuserdata(h->L, home);
-  if (lua_pcall(h->L, 2, 0, 0) != LUA_OK) {
+  if (lua_pcall(h->L, 1, 0, 0) != LUA_OK) {
     lua_pop(h->L, 1);
     if (plugin->close) plugin->close(home->state);
     goto fail;
@@ -118,22 +115,14 @@ fail:
 
 /* ---- calls ---- */
 
-char *rt_prepared_copy(rt_native_call *c, const char *text, size_t size) {
-  char *made = rt_arena_take(&c->arena, size + 1);
-  if (!made) return NULL;
-  memcpy(made, text, size);
-  made[size] = '\0';
-  return made;
-}
-
 static rt_native_call *prepare(rt_host *h, rt_prepared_what kind, const char *text,
                                const char *name) {
   rt_prepared *p = malloc(sizeof *p);
   if (!p) return NULL;
   *p = (rt_prepared){.host = h, .what = kind, .native = {.name = "rt_perform"}};
   rt_native_init(&p->values, &(rt_native_entry){&p->native, &h->home});
-  p->text = rt_prepared_copy(&p->values, text, strlen(text));
-  p->name = rt_prepared_copy(&p->values, name, strlen(name));
+  p->text = rt_arena_text(&p->values.arena, text, strlen(text));
+  p->name = rt_arena_text(&p->values.arena, name, strlen(name));
   if (p->text && p->name) return &p->values;
   rt_prepared_free(p);
   return NULL;
@@ -209,7 +198,7 @@ int rt_pass_json(rt_native_call *c, const char *json, size_t size) {
   size_t length;
   const char *why = luaL_tolstring(L, -1, &length);
   p->problem.kind = rt_error_kind(L, -2) ? "json" : NULL;
-  p->problem.message = rt_prepared_copy(c, why, length);
+  p->problem.message = rt_arena_text(&c->arena, why, length);
   lua_pop(L, 2);
   rt_prepared_fail(p, "not enough memory");
   p->started = true;
@@ -224,7 +213,7 @@ static int write_json(lua_State *L) {
   text->failed = false;
   rt_tree_push(L, lua_touserdata(L, 2), "rt_result_json");
   rt_value_write(L, lua_gettop(L), text, SIZE_MAX);
-  if (!text->failed) *(char **)lua_touserdata(L, 3) = rt_prepared_copy(c, text->data, text->size);
+  if (!text->failed) *(char **)lua_touserdata(L, 3) = rt_arena_text(&c->arena, text->data, text->size);
   *(size_t *)lua_touserdata(L, 4) = text->size;
   return 0;
 }

@@ -39,9 +39,6 @@ static inline rt_prepared *rt_prepared_of(const rt_native_call *c) {
   return (rt_prepared *)(uintptr_t)c;
 }
 
-/* A text of the call's. NULL when out of memory. */
-char *rt_prepared_copy(rt_native_call *c, const char *text, size_t size);
-
 void rt_prepared_free(rt_prepared *p);
 
 /* The call fails with the text. */
