@@ -25,6 +25,9 @@ describe("a value, to be read,", function()
     local text = shown(("x"):rep(10000000))
     assert.is_true(#text < 3000)
     assert.matches('x…" %(10,000,000 bytes%)$', text)
+    local inner = shown({ long = ("x"):rep(300) }, 60):match "\n(.-),\n"
+    assert.matches('^  long = "x+…" %(300 bytes%)$', inner)
+    assert.is_true(utf8.len(inner) < 60)
   end)
 
   it("is a table on one line where that fits, its keys in order", function()

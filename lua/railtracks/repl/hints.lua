@@ -8,8 +8,8 @@ local rt = require "railtracks"
 
 local hints = {}
 
-local AWAIT = "Lua has no await: rt.call(node, ...) calls and waits, task:await() waits for a "
-  .. "task that rt.spawn has started"
+local AWAIT = "Lua has no await: rt.call(node, ...) calls and waits, "
+  .. "task:await() for a spawned task"
 
 -- ---- syntax ----
 

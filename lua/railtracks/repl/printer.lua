@@ -30,12 +30,13 @@ local COLOURS = {
 }
 
 local function quoted(value, room)
-  local cut = #value > room
-  local head = cut and value:sub(1, room * 4) or value
+  local head = #value > room and value:sub(1, room * 4) or value
   head = clean(head:gsub('["\\]', "\\%0"))
-  local shown = fit(head, math.max(room - 2, 8))
-  if shown ~= head then cut = true end
-  return '"' .. shown .. '"' .. (cut and (" (%s bytes)"):format(grouped(#value)) or "")
+  local shown = #value <= room and fit(head, math.max(room - 2, 8))
+  if shown == head then return '"' .. shown .. '"' end
+  local size = (" (%s bytes)"):format(grouped(#value))
+  if room < LONGEST_TEXT then room = room - #size end
+  return '"' .. fit(head, math.max(room - 2, 8)) .. '"' .. size
 end
 
 local function number_text(value)
