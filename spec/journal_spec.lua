@@ -201,24 +201,53 @@ describe("the journal", function()
       "SELECT count(*), (SELECT count(*) FROM calls) FROM runs WHERE status = 'done'"))
   end)
 
-  it("waits for another program that holds it", function()
-    helper.run { "run", "--journal", journal, "-e", "" }
+  --- Locks the journal as another program does that writes it; returns what unlocks it.
+  local function hold()
     os.execute("mkfifo " .. folder .. "/fifo")
-    -- Holds the write lock until the line after 'held' arrives.
     os.execute(("( sqlite3 %s <%s/fifo >%s/held 2>&1 ) &"):format(journal, folder, folder))
     local pipe = assert(io.open(folder .. "/fifo", "w"))
-    pipe:write("BEGIN IMMEDIATE;\nSELECT 'held';\n")
+    pipe:write(".timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'held';\n")
     pipe:flush()
     helper.wait_for("the lock", function()
       return helper.exists(folder .. "/held") and helper.read(folder .. "/held") ~= ""
     end)
+    return function()
+      pipe:write("COMMIT;\n")
+      pipe:close()
+    end
+  end
+
+  it("waits for another program that holds it", function()
+    helper.run { "run", "--journal", journal, "-e", "" }
+    local release = hold()
     local running <close> = helper.start { "run", "--journal", journal, "-e", "print 'on'" }
     assert.is_false(running:over())
-    pipe:write("COMMIT;\n")
-    pipe:close()
+    release()
     local output, said, status = running:wait()
     assert.same({ "on\n", "", 0 }, { output, said, status })
     assert.equal("2", runs_in(journal))
+  end)
+
+  it("may keep the loop waiting without a word about the code that runs", function()
+    local function limited(code)
+      return { "run", "--slice-limit", "0.5", "--journal", journal, "-e", code }
+    end
+    local running <close> = helper.start(limited(([[
+      local rt = require "railtracks"
+      print "on"
+      io.stdout:flush()
+      while not io.open "%s/held" do rt.sleep(0.01) end
+      local function echo(text) return text end
+      for i = 1, 2000 do rt.call(echo, tostring(i) .. (" "):rep(60000)) end
+    ]]):format(folder)))
+    running:wait_for_output "on"
+    local release = hold()
+    assert.equal(1, (select(3, helper.run { "run", "--journal", "none", "--slice-limit", "2",
+      "-e", "while true do end" })))
+    assert.is_false(running:over())
+    release()
+    local _, said, status = running:wait()
+    assert.same({ "", 0 }, { said, status })
   end)
 
   it("has every one of 200,000 calls", function()

@@ -538,6 +538,8 @@ void rt_journal_call_ended(rt_journal *j, const rt_buf *results) {
   publish(j, e, results->data + results->size);
 }
 
+bool rt_journal_waits(const rt_journal *j) { return j && j->stream.waits; }
+
 void rt_journal_sync(rt_journal *j) {
   if (!j->running) return;
   j->impatient = true;

@@ -73,6 +73,9 @@ void rt_journal_call_ended(rt_journal *j, const rt_buf *results);
 /* All that was recorded so far is committed when this returns, calls that run included. */
 void rt_journal_sync(rt_journal *j);
 
+/* The loop stands still until records have been written: for a signal handler in its thread. */
+bool rt_journal_waits(const rt_journal *j);
+
 /* A call could not be recorded for want of memory. */
 void rt_journal_call_lost(rt_journal *j);
 

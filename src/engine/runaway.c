@@ -197,7 +197,8 @@ void rt_runaway_tick(rt_engine *e) {
     set_timer(r, 0);
     return;
   }
-  if (!s->active || !same) {
+  // The journal's disk is waited for, which is nothing that the code does.
+  if (!s->active || !same || rt_journal_waits(e->journal)) {
     begin_slice(r, e);
     return;
   }

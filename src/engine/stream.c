@@ -72,6 +72,13 @@ static void forget(rt_stream *s) {
     drop_head(s);
 }
 
+/* The producer waits until something has been dealt with. */
+static void stand_still(rt_stream *s) {
+  s->waits = true;
+  pthread_cond_wait(&s->emptied, &s->lock);
+  s->waits = false;
+}
+
 /* Appends an empty chunk with room for 'size' bytes. */
 static bool extend(rt_stream *s, size_t size) {
   size_t capacity = size > CHUNK ? size : CHUNK;
@@ -82,7 +89,7 @@ static bool extend(rt_stream *s, size_t size) {
   else {
     if (s->bytes >= SOON) pthread_cond_signal(&s->filled);
     // A chunk alone may be larger than the limit: then it only has to be dealt with.
-    while (s->bytes > s->limit && !s->drained) pthread_cond_wait(&s->emptied, &s->lock);
+    while (s->bytes > s->limit && !s->drained) stand_still(s);
     s->drained = false;
   }
   if (s->spare && capacity == CHUNK) {
@@ -138,7 +145,7 @@ void rt_stream_sync(rt_stream *s) {
   pthread_mutex_lock(&s->lock);
   uint64_t ticket = ++s->sync_wanted;
   pthread_cond_signal(&s->filled);
-  while (s->sync_done < ticket) pthread_cond_wait(&s->emptied, &s->lock);
+  while (s->sync_done < ticket) stand_still(s);
   pthread_mutex_unlock(&s->lock);
 }
 

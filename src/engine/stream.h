@@ -9,6 +9,7 @@
 #define RT_STREAM_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,7 @@ typedef struct rt_stream {
   bool drained;            /* the consumer has dealt with all there was */
   _Atomic bool idle;       /* the consumer sleeps until somebody wakes it */
   rt_chunk *tail;          /* the newest chunk; the producer reads it without the lock */
+  volatile sig_atomic_t waits;  /* the producer stands still; read in its signal handlers */
   size_t limit;            /* bytes past which the producer waits (or forgets) */
   uint64_t calls;          /* memory: calls begun in all chunks; producer */
   uint32_t kept;           /* memory: how many calls are kept; 0 with a consumer */
