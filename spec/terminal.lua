@@ -144,6 +144,10 @@ function Terminal:pid()
 end
 
 function Terminal:close()
+  -- Before its terminal goes: LeakSanitizer, which stops the program at its end to look at it,
+  -- may otherwise be met by the SIGHUP, and then waits for ever.
+  helper.shell(("pkill -KILL -s $(%s display-message -p '#{pane_pid}')")
+    :format(self.tmux_command))
   helper.shell(self.tmux_command .. " kill-server")
   if self.own_folder then helper.remove(self.folder) end
 end
