@@ -7,7 +7,7 @@ local prompt = require "railtracks.repl.prompt"
 local wire = require "railtracks.repl.wire"
 
 local INTERRUPT, RESIZE = 1, 2
-local PATIENCE = 1  -- seconds that Tab waits for an answer
+local PATIENCE = 3  -- seconds that Tab waits for an answer
 local ENOUGH = 3    -- times Ctrl-C is pressed before no answer is waited for
 
 local function width() return host.terminal(1) or 80 end
