@@ -113,7 +113,10 @@ end
 
 --- What a node or plain function is made of, to be changed and made anew.
 function lib.definition(node)
-  if not core.is_node(node) then return { name = core.node_name(node), run = node } end
+  if not core.is_node(node) then
+    return { name = core.node_name(node), run = node,
+      record = core.is_unrecorded(node) and "none" or nil }
+  end
   local run, checked, d = core.node_body(node)
   if d then return copy(d) end
   return {

@@ -103,7 +103,7 @@ function lib.retry(options, node, ...)
   local policy = lib.policy("rt.retry", options)
   check.callable("rt.retry: argument 2", node)
   core.may_wait "rt.retry"
-  local unrecorded = core.is_node(node) and node.record == "none"
+  local unrecorded = core.is_unrecorded(node)
   local whole = core.node("retry", function(...)
     return lib.attempts(policy, node, ...)
   end, nil, nil, unrecorded)

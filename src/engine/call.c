@@ -208,6 +208,17 @@ void rt_call_release(rt_call *c) {
   if (--c->rare->held == 0 && !c->observed && c->gone) keep_failure(c);
 }
 
+void rt_call_tell_orphans(rt_call *c, uint32_t before) {
+  rt_scheduler *s = &c->run->engine->scheduler;
+  for (rt_call *child = c->children; child && child->ordinal > before; child = child->next)
+    if (!child->bound) return;
+  for (rt_call *child = c->children; child && child->ordinal > before; child = child->next) {
+    const rt_wait_kind *kind = child->task.kind;
+    child->orphan = true;
+    if (kind && kind->orphaned && !child->task.ready) kind->orphaned(s, &child->task);
+  }
+}
+
 void rt_call_child_ended(rt_call *c) {
   rt_call *p = c->parent;
   rt_scheduler *s = &c->run->engine->scheduler;
@@ -217,6 +228,7 @@ void rt_call_child_ended(rt_call *c) {
   if (c->handle && c->status == RT_FAILED && !c->observed && !(c->rare && c->rare->held))
     keep_failure(c);
   if (p->task.ready || !p->task.kind) return;
+  if (p->over && p->live) rt_call_tell_orphans(p, 0);
   if (p->task.kind->over && !rt_call_unwinds(p) && p->task.kind->over(&p->task)) {
     rt_task_wake(s, &p->task);
     return;

@@ -104,6 +104,8 @@ struct rt_call {
   bool alone : 1;           /* its failure is told, and is nobody else's */
   bool gone : 1;            /* it has ended, and its parent knows */
   bool lamented : 1;        /* standard error was told that nobody waits for its failure */
+  bool bound : 1;           /* it lasts as long as its caller has a use for it */
+  bool orphan : 1;          /* ... which is over */
   bool found_ahead : 1;     /* marks of a search for a circle */
   bool found_back : 1;
 };
@@ -154,6 +156,10 @@ void rt_call_id(const rt_call *c, rt_buf *out);
 /* Asks for cancellation of the call and all below it. It is raised where they wait; what
  * has not begun does not begin. Runs no Lua. False if the call has ended already. */
 bool rt_call_cancel(rt_call *c, rt_reason *reason);
+
+/* The body of 'c', or a scope in it, has returned. If all that lives of what it has started
+ * after the ordinal 'before' is bound to it, these calls are told to end. */
+void rt_call_tell_orphans(rt_call *c, uint32_t before);
 
 /* Whether a wait of 'c' that has not completed is to end: it was cancelled and not told yet,
  * or its grace is over. */

@@ -41,6 +41,8 @@ static bool leave_body(rt_call *c, int status) {
     rt_call_cancel_children(c, "the call that started it was cancelled");
   } else if (c->cancelled && c->live) {
     c->outcome = RT_CANCELLED;
+  } else if (c->live) {
+    rt_call_tell_orphans(c, 0);
   }
   return c->live == 0;
 }

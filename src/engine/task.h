@@ -48,6 +48,9 @@ typedef struct rt_wait_kind {
   /* In the coroutine, once it was unlinked and before the interruption is raised; it must
    * not raise. NULL: nothing is left to do. */
   void (*interrupted)(lua_State *L, rt_task *task);
+  /* Nobody is left to use what the call keeps open (rt_call_tell_orphans): it is to close
+   * it, and to end. NULL: it sees that later. */
+  void (*orphaned)(rt_scheduler *s, rt_task *task);
   /* Writes what it is waiting for, for people; NULL: the name. */
   void (*describe)(const rt_task *task, rt_buf *out);
 } rt_wait_kind;

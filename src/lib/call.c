@@ -58,13 +58,19 @@ static const rt_wait_kind call_wait = {
     .describe = call_describe};
 
 /* Makes a child of 'parent' of what stands on the whole stack, not queued yet. */
+static rt_call *new_call_of(lua_State *L, rt_engine *e, rt_call *parent, rt_node *node) {
+  rt_call *c = rt_call_new(parent->run, parent, node, &called_use, 0);
+  if (!c) return NULL;
+  c->observed = true;
+  c->site = rt_place_here(&e->places, L);
+  return c;
+}
+
 static rt_call *new_call(lua_State *L, rt_engine *e, rt_call *parent, const char *what) {
   rt_node *node = rt_lib_node(L, e, 1, what);
   luaL_checkstack(L, LUA_MINSTACK, "too many arguments");
-  rt_call *c = rt_call_new(parent->run, parent, node, &called_use, 0);
+  rt_call *c = new_call_of(L, e, parent, node);
   if (!c) luaL_error(L, "not enough memory");
-  c->observed = true;
-  c->site = rt_place_here(&e->places, L);
   return c;
 }
 
@@ -81,6 +87,14 @@ int rt_lib_call(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_call *parent = rt_call_check(L, e, "rt.call");
   return start_call(L, e, parent, new_call(L, e, parent, "rt.call"));
+}
+
+int rt_lib_call_as(lua_State *L, rt_call *parent, rt_node *node) {
+  rt_engine *e = parent->run->engine;
+  rt_call *c = node ? new_call_of(L, e, parent, node) : NULL;
+  rt_node_unref(node);
+  if (!c) luaL_error(L, "not enough memory");
+  return start_call(L, e, parent, c);
 }
 
 

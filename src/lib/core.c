@@ -335,7 +335,6 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_channel(L, e);
   rt_lib_open_resume(L, e);
   rt_lib_open_uv(L, e);
-  rt_lib_open_http(L, e);
   rt_lib_open_process(L, e);
   rt_lib_open_tls(L, e);
   rt_lib_open_testing(L, e);

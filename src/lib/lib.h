@@ -69,6 +69,11 @@ bool rt_lib_is_plain(lua_State *L, int index);
 /* rt.call, also called for a node: node(...). */
 int rt_lib_call(lua_State *L);
 
+/* The same for a function of ours and its arguments, which stand on the whole stack: the
+ * call is one of 'node' (NULL: out of memory), whose reference it takes over. 'parent' is
+ * the running call, and may wait. */
+int rt_lib_call_as(lua_State *L, rt_call *parent, rt_node *node);
+
 /* Pushes the traceback of the last failure that rt.run has raised outside a run, if it was
  * of the error at 'index'; else nil. */
 void rt_lib_push_raised(lua_State *L, int index);
@@ -79,8 +84,8 @@ void rt_lib_push_too_many(lua_State *co);
 /* In: an rt_loaded. Out: its nodes by name. */
 int rt_lib_make_nodes(lua_State *L);
 
-/* The handle on the loop that transfers have as long as the engine; NULL before the first. */
-const void *rt_lib_http_handle(const rt_engine *e);
+/* How many handles on the loop rt.http keeps as long as the engine is open. */
+size_t rt_lib_http_handles(const rt_engine *e);
 
 /* Fills the table at the top with the functions of the file. */
 void rt_lib_open_call(lua_State *L, rt_engine *e);
@@ -100,7 +105,6 @@ void rt_lib_open_resume(lua_State *L, rt_engine *e);
 void rt_lib_open_process(lua_State *L, rt_engine *e);
 void rt_lib_open_tls(lua_State *L, rt_engine *e);
 void rt_lib_open_uv(lua_State *L, rt_engine *e);
-void rt_lib_open_http(lua_State *L, rt_engine *e);
 void rt_lib_open_testing(lua_State *L, rt_engine *e);
 
 /* Makes what the groups of tasks have in common; once per state. */
@@ -119,6 +123,9 @@ int rt_lib_read(lua_State *L);
 
 /* The module railtracks.console: what the REPL needs. */
 int rt_open_console(lua_State *L);
+
+/* The module railtracks.http.core: what railtracks/http.lua is made of. */
+int rt_open_http(lua_State *L);
 
 /* The module railtracks.journal: reading what was recorded. */
 int rt_open_journal(lua_State *L);

@@ -19,6 +19,8 @@ __attribute__((visibility("default"))) int luaopen_railtracks(lua_State *L) {
   lua_setfield(L, -2, "railtracks.journal");
   lua_pushcfunction(L, rt_open_console);
   lua_setfield(L, -2, "railtracks.console");
+  lua_pushcfunction(L, rt_open_http);
+  lua_setfield(L, -2, "railtracks.http.core");
   for (const rt_embedded *file = rt_embedded_files; file->module; file++) {
     lua_pushlightuserdata(L, (void *)file);
     lua_pushcclosure(L, load_embedded, 1);

@@ -81,6 +81,19 @@ static int node_name(lua_State *L) {
   return 1;
 }
 
+/* core.unrecord(function): what it is given and returns, called as a node, is not recorded. */
+static int unrecord(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  rt_lib_node(L, rt_lib_engine(L), 1, "core.unrecord")->unrecorded = true;
+  return 0;
+}
+
+/* core.is_unrecorded(node or function) */
+static int is_unrecorded(lua_State *L) {
+  lua_pushboolean(L, rt_lib_node(L, rt_lib_engine(L), 1, "core.is_unrecorded")->unrecorded);
+  return 1;
+}
+
 /* core.node_body(node) -> its function, whether its params are checked before that runs, and
  * what it was defined as if that is something else */
 static int node_body(lua_State *L) {
@@ -136,8 +149,8 @@ static int node_tostring(lua_State *L) {
 /* The table at the top has rt.call already. */
 void rt_lib_open_node(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {
-      {"is_node", is_node}, {"node", node}, {"node_body", node_body},
-      {"node_check", node_check}, {"node_name", node_name}, {NULL, NULL}};
+      {"is_node", is_node}, {"is_unrecorded", is_unrecorded}, {"node", node}, {"node_body", node_body},
+      {"node_check", node_check}, {"node_name", node_name}, {"unrecord", unrecord}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
 
   lua_createtable(L, 0, 6);                 // the metatable

@@ -19,6 +19,7 @@ static bool has_live(const rt_call *c, uint32_t before) {
 static void scope_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
 
 static bool scope_over(const rt_task *task) {
+  rt_call_tell_orphans(rt_call_of(task), (uint32_t)task->wait.other.count);
   return !has_live((const rt_call *)task, (uint32_t)task->wait.other.count);
 }
 
@@ -63,6 +64,7 @@ static int body_over(lua_State *L, int status, lua_KContext context) {
     for (rt_call *child = c->children; child && child->ordinal > before; child = child->next)
       rt_call_cancel_for(child, "the scope it was started in has failed");
   if (!has_live(c, before)) return end_scope(L, c, before, failed);
+  rt_call_tell_orphans(c, before);
   c->task.wait.other.co = L;
   c->task.wait.other.count = (int)before;
   c->task.wait.other.status = failed ? LUA_ERRRUN : LUA_OK;

@@ -104,14 +104,12 @@ static lua_Integer count_tasks(const rt_engine *e) {
 typedef struct handles {
   const rt_scheduler *s;
   const void *pool;         /* the handle of the worker pool */
-  const void *http;         /* that of the transfers */
   lua_Integer count;
 } handles;
 
 static void count_handle(uv_handle_t *handle, void *data) {
   handles *found = data;
-  const void *own[] = {&found->s->alarm, &found->s->poke, &found->s->before, found->pool,
-                       found->http};
+  const void *own[] = {&found->s->alarm, &found->s->poke, &found->s->before, found->pool};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (handle == own[i]) return;
   found->count += !uv_is_closing(handle);
@@ -129,9 +127,9 @@ static lua_Integer anchors(const rt_scheduler *s) {
 static int counts(lua_State *L) {
   rt_engine *e = rt_lib_engine(L);
   rt_scheduler *s = &e->scheduler;
-  handles found = {.s = s, .pool = e->pool ? rt_pool_handle(e->pool) : NULL,
-                   .http = rt_lib_http_handle(e)};
+  handles found = {.s = s, .pool = e->pool ? rt_pool_handle(e->pool) : NULL};
   uv_walk(&s->loop, count_handle, &found);
+  found.count -= (lua_Integer)rt_lib_http_handles(e);
   lua_Integer coroutines = 0;
   for (uint32_t i = 0; i < s->coroutine_count; i++) coroutines += s->coroutines[i].co != NULL;
   lua_createtable(L, 0, 5);

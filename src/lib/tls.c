@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "http.h"
-#include "lib.h"
+#include "exchange.h"
+#include "request.h"
 
 typedef struct session {
   rt_curl curl;             /* libcurl's functions */
@@ -63,12 +63,15 @@ static session *self(lua_State *L) {
 
 static int close_session(lua_State *L) {
   session *s = lua_touserdata(L, 1);
+  rt_quiet quiet;
+  rt_quiet_begin(&quiet, true);
   if (s->multi) {
-    if (s->easy) s->curl.curl_multi_remove_handle(s->multi, s->easy);
-    if (s->easy) s->curl.curl_easy_cleanup(s->easy);
-    s->curl.curl_multi_cleanup(s->multi);
+    if (s->easy) s->curl.multi_remove_handle(s->multi, s->easy);
+    if (s->easy) s->curl.easy_cleanup(s->easy);
+    s->curl.multi_cleanup(s->multi);
   }
-  s->curl.curl_slist_free_all(s->known);
+  rt_quiet_end(&quiet);
+  s->curl.slist_free_all(s->known);
   if (s->socket >= 0 && !s->given) close(s->socket);
   s->multi = NULL;
   s->easy = NULL;
@@ -77,7 +80,7 @@ static int close_session(lua_State *L) {
   return 0;
 }
 
-#define SET(option, value) s->curl.curl_easy_setopt(s->easy, option, value)
+#define SET(option, value) s->curl.easy_setopt(s->easy, option, value)
 
 static void set_options(session *s, const char *url) {
   SET(CURLOPT_URL, url);
@@ -91,10 +94,10 @@ static void set_options(session *s, const char *url) {
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_ERRORBUFFER, s->problem);
   SET(CURLOPT_PRIVATE, s);
-  s->curl.curl_multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, note_wants);
-  s->curl.curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
-  s->curl.curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, note_time);
-  s->curl.curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
+  s->curl.multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, note_wants);
+  s->curl.multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
+  s->curl.multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, note_time);
+  s->curl.multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
 }
 
 /* core.tls(descriptor, url, "host:port:address", ca or nil, insecure) -> a session on a copy of
@@ -103,20 +106,20 @@ static int open_session(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   const char *url = luaL_checkstring(L, 2), *known = luaL_checkstring(L, 3);
   const char *ca = luaL_optstring(L, 4, NULL);
-  const rt_http *http = rt_http_of(L, rt_lib_engine(L));
+  rt_http *http = rt_lib_http(L, rt_lib_engine(L));
   session *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (session){.curl = http->curl, .socket = -1, .ms = -1};
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
-  s->multi = s->curl.curl_multi_init();
-  s->easy = s->curl.curl_easy_init();
-  s->known = s->curl.curl_slist_append(NULL, known);
+  s->multi = s->curl.multi_init();
+  s->easy = s->curl.easy_init();
+  s->known = s->curl.slist_append(NULL, known);
   s->socket = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (!s->multi || !s->easy || !s->known || s->socket < 0)
     luaL_error(L, "not enough memory or descriptors");
   set_options(s, url);
-  rt_http_trust(&s->curl, s->easy, ca, lua_toboolean(L, 5));
-  if (s->curl.curl_multi_add_handle(s->multi, s->easy) != CURLM_OK)
+  rt_request_trust(&s->curl, s->easy, ca, lua_toboolean(L, 5));
+  if (s->curl.multi_add_handle(s->multi, s->easy) != CURLM_OK)
     luaL_error(L, "not enough memory");
   lua_pushinteger(L, s->socket);
   return 2;
@@ -130,17 +133,20 @@ static int step(lua_State *L) {
   session *s = self(L);
   bool readable = lua_toboolean(L, 2), writable = lua_toboolean(L, 3);
   int running, left;
-  s->curl.curl_multi_socket_action(
+  rt_quiet quiet;
+  rt_quiet_begin(&quiet, true);
+  s->curl.multi_socket_action(
       s->multi, readable || writable ? s->socket : CURL_SOCKET_TIMEOUT,
       (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0), &running);
-  for (CURLMsg *m; (m = s->curl.curl_multi_info_read(s->multi, &left));)
+  rt_quiet_end(&quiet);
+  for (CURLMsg *m; (m = s->curl.multi_info_read(s->multi, &left));)
     if (m->msg == CURLMSG_DONE) {
       s->ended = true;
       s->result = m->data.result;
     }
   if (s->ended) {
     lua_pushboolean(L, s->result == CURLE_OK);
-    lua_pushstring(L, *s->problem ? s->problem : s->curl.curl_easy_strerror(s->result));
+    lua_pushstring(L, *s->problem ? s->problem : s->curl.easy_strerror(s->result));
     return 2;
   }
   lua_pushnil(L);
@@ -157,7 +163,7 @@ static int step(lua_State *L) {
 static int push_problem(lua_State *L, session *s, CURLcode result) {
   if (result == CURLE_AGAIN) return 0;
   lua_pushboolean(L, false);
-  lua_pushstring(L, *s->problem ? s->problem : s->curl.curl_easy_strerror(result));
+  lua_pushstring(L, *s->problem ? s->problem : s->curl.easy_strerror(result));
   return 2;
 }
 
@@ -166,7 +172,10 @@ static int receive(lua_State *L) {
   session *s = self(L);
   char room[16384];  // of a record there is no more
   size_t size = 0;
-  CURLcode result = s->curl.curl_easy_recv(s->easy, room, sizeof room, &size);
+  rt_quiet quiet;
+  rt_quiet_begin(&quiet, true);
+  CURLcode result = s->curl.easy_recv(s->easy, room, sizeof room, &size);
+  rt_quiet_end(&quiet);
   if (result != CURLE_OK) return push_problem(L, s, result);
   lua_pushlstring(L, room, size);
   return 1;
@@ -177,7 +186,10 @@ static int send_bytes(lua_State *L) {
   session *s = self(L);
   size_t size, sent = 0;
   const char *bytes = luaL_checklstring(L, 2, &size);
-  CURLcode result = s->curl.curl_easy_send(s->easy, bytes, size, &sent);
+  rt_quiet quiet;
+  rt_quiet_begin(&quiet, true);
+  CURLcode result = s->curl.easy_send(s->easy, bytes, size, &sent);
+  rt_quiet_end(&quiet);
   if (result != CURLE_OK) return push_problem(L, s, result);
   lua_pushinteger(L, (lua_Integer)sent);
   return 1;
