@@ -155,7 +155,7 @@ static double seconds(const rt_transfer *t, CURLINFO info) {
   return (double)us / 1e6;
 }
 
-static void read_info(rt_transfer *t) {
+static void read_timings(rt_transfer *t) {
   double before = t->spent.total;
   rt_timings now = {
       .lookup = seconds(t, CURLINFO_NAMELOOKUP_TIME_T),
@@ -169,17 +169,13 @@ static void read_info(rt_transfer *t) {
     if (*all[i] > 0) *all[i] += before;
   now.total += before;
   t->timings = now;
-  curl_off_t sent = 0;
-  if (t->request.upload_size != 0)
-    t->http->curl.easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-  t->sent = sent;
 }
 
 /* What the transfer needs no more goes at once; what has come stays. */
 static void end(rt_transfer *t, rt_transfer_state state) {
   if (t->state == RT_TRANSFER_RUNNING) {
     rt_quiet quiet;
-    read_info(t);
+    read_timings(t);
     rt_quiet_begin(&quiet, t->http->tls);
     t->http->curl.multi_remove_handle(t->http->multi, t->easy);
     rt_quiet_end(&quiet);
@@ -238,7 +234,7 @@ static int redirect(rt_transfer *t) {
     rt_transfer_fail(t, "protocol", text);
     return -1;
   }
-  read_info(t);
+  read_timings(t);
   t->spent = t->timings;
   t->followed++;
   t->received = 0;

@@ -73,8 +73,7 @@ struct rt_transfer {
   rt_buf head;                   /* its header lines, of which the first is the status */
   rt_buf body;                   /* what has come and was not taken */
   int64_t received;              /* bytes of the body, all of them */
-  int64_t sent;                  /* once it has ended; likewise: */
-  rt_timings timings;
+  rt_timings timings;            /* once it has ended */
   const char *code;              /* why it has failed, in a word; 'message' has some */
   rt_url url;                    /* where it goes, after redirects */
   /* its own: */

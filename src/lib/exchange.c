@@ -44,21 +44,12 @@ static int push_outcome(lua_State *L, rt_exchange *x, int index) {
   if (t->state == RT_TRANSFER_FAILED ||
       (x->raise && !t->request.stream && t->state == RT_TRANSFER_DONE && t->status >= 400))
     rt_answer_raise(L, x);
-  lua_createtable(L, 0, 4);
   lua_pushinteger(L, t->status);
-  lua_setfield(L, -2, "status");
   lua_pushinteger(L, t->received);
-  lua_setfield(L, -2, "bytes");
-  if (t->sent > 0) {
-    lua_pushinteger(L, t->sent);
-    lua_setfield(L, -2, "sent");
-  }
   rt_answer_push_timings(L, x, index);
-  lua_setfield(L, -2, "timings");
-  if (t->state != RT_TRANSFER_STOPPED) return 1;
-  lua_pushboolean(L, true);
-  lua_setfield(L, -2, "closed_early");
-  return 1;
+  if (t->state != RT_TRANSFER_STOPPED) return 3;
+  lua_pushliteral(L, "closed early");
+  return 4;
 }
 
 static int run_finish(lua_State *L, rt_task *task) {

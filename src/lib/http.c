@@ -242,30 +242,25 @@ static int exchange_gc(lua_State *L) {
 
 /* ---- its call ---- */
 
-/* Pushes what is recorded of what was asked; the headers, if they are to be, are at
- * 'headers'. */
-static void push_asked(lua_State *L, const rt_exchange *x, int headers) {
+/* Pushes what is recorded of what was asked: the method, the address and, if there is more to
+ * tell, the headers that stand at 'headers' and the bytes of the body. Returns how many. */
+static int push_asked(lua_State *L, const rt_exchange *x, int headers) {
   const rt_request *r = &x->transfer->request;
-  lua_createtable(L, 0, 4);
+  bool bytes = r->upload != RT_UPLOAD_NONE && r->upload_size > 0;
   rt_exchange_push_method(L, x);
-  lua_setfield(L, -2, "method");
   rt_exchange_push_address(L, x);
-  lua_setfield(L, -2, "url");
-  if (lua_istable(L, headers)) {
-    lua_pushvalue(L, headers);
-    lua_setfield(L, -2, "headers");
-  }
-  if (r->upload != RT_UPLOAD_NONE && r->upload_size > 0) {
-    lua_pushinteger(L, r->upload_size);
-    lua_setfield(L, -2, "bytes");
-  }
+  if (!bytes && !lua_istable(L, headers)) return 2;
+  if (lua_istable(L, headers)) lua_pushvalue(L, headers);
+  else lua_newtable(L);
+  if (!bytes) return 3;
+  lua_pushinteger(L, r->upload_size);
+  return 4;
 }
 
 /* core.asked(exchange [, headers]) */
 static int asked(lua_State *L) {
   lua_settop(L, 2);
-  push_asked(L, rt_exchange_at(L, 1), 2);
-  return 1;
+  return push_asked(L, rt_exchange_at(L, 1), 2);
 }
 
 /* core.call(exchange, what [, headers]): 'what' is the function that may wait or not */
@@ -273,13 +268,12 @@ static int call(lua_State *L) {
   rt_exchange *x = rt_exchange_at(L, 1);
   rt_call *parent = rt_call_check(L, x->engine, luaL_checkstring(L, 2));
   lua_settop(L, 3);
-  push_asked(L, x, 3);
-  lua_replace(L, 2);
   lua_pushlightuserdata(L, x->engine);
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, rt_exchange_run, 2);
-  lua_replace(L, 1);
-  lua_settop(L, 2);
+  int count = 1 + push_asked(L, x, 3);
+  lua_rotate(L, 1, count);
+  lua_settop(L, count);
   rt_node *node = rt_node_new(x->name, x->name_size);
   if (node) node->unrecorded = x->unrecorded;
   return rt_lib_call_as(L, parent, node);

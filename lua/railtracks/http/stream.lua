@@ -25,9 +25,9 @@ end
 
 --- Nothing more comes: raises why, if it should have.
 local function finish(state)
-  local summary = state.task:await()
+  local how = select(4, state.task:await())
   state.over = true
-  if summary.closed_early then
+  if how then
     native.raise(state.exchange, "closed", "the stream was closed before its end")
   end
   return nil
