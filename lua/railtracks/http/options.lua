@@ -53,19 +53,10 @@ end
 
 --- The query of a table, its keys sorted; a list gives its key as often as it has values.
 local function write_query(what, query)
-  expect(what, "query", type(query) == "table", "a table", query)
-  local names, parts = {}, {}
-  for name in pairs(query) do
-    expect(what, "query", type(name) == "string", "names as keys", name)
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local values = query[name]
-    if type(values) ~= "table" then values = { values } end
-    for _, value in ipairs(values) do
-      parts[#parts + 1] = escape(name) .. "=" .. escape(text_of(what, name, value))
-    end
+  local parts = {}
+  local function any() return true end
+  for name, value in check.named_values(what .. ": query", query, any, "names as keys") do
+    parts[#parts + 1] = escape(name) .. "=" .. escape(text_of(what, name, value))
   end
   return table.concat(parts, "&")
 end
@@ -79,26 +70,17 @@ end
 
 -- Headers ----------------------------------------------------------------------------------
 
+local function is_header(name) return name:find "^[%w!#$%%&'*+%-.^_`|~]+$" end
+
 --- The header lines, and the same as they may be seen by others.
 local function header_lines(what, given, lines, seen)
   if given == nil then return end
-  expect(what, "headers", type(given) == "table", "a table of names and values", given)
-  local names = {}
-  for name in pairs(given) do
-    expect(what, "headers", type(name) == "string" and name:find "^[%w!#$%%&'*+%-.^_`|~]+$",
-      "names of headers", name)
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local values = given[name]
-    if type(values) ~= "table" then values = { values } end
-    for _, value in ipairs(values) do
-      if type(value) == "number" then value = tostring(value) end
-      check_text(what, ("headers['%s']"):format(name), value)
-      lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
-      seen[name:lower()] = native.is_secret(name) and "[hidden]" or value
-    end
+  local each = check.named_values(what .. ": headers", given, is_header, "names of headers")
+  for name, value in each do
+    if type(value) == "number" then value = tostring(value) end
+    check_text(what, ("headers['%s']"):format(name), value)
+    lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
+    seen[name:lower()] = native.is_secret(name) and "[hidden]" or value
   end
 end
 
