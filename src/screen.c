@@ -38,7 +38,8 @@ static ssize_t pass_on(void *cookie, const char *data, size_t size) {
   pthread_mutex_lock(&screen.lock);
   if (size == 1 && *data == '\a') {  // Readline's bell leaves the prompt as it is
     if (write(fd, data, size) < 0) status = -1;
-  } else if (screen.holds && screen.held.size + size <= MOST && rt_buf_reserve(&screen.held, size)) {
+  } else if (screen.holds && screen.held.size + size <= MOST &&
+             rt_buf_reserve(&screen.held, size)) {
     rt_buf_add(&screen.held, data, size);
     rt_console_notify(screen.engine, RT_CONSOLE_OUTPUT);
   } else {

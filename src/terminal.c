@@ -68,8 +68,9 @@ static int stop(lua_State *L) {
 }
 
 void rt_terminal_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"append", append}, {"process", process}, {"program", program},
-                                       {"stop", stop}, {"terminal", terminal}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"append", append}, {"process", process}, {"program", program}, {"stop", stop},
+      {"terminal", terminal}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushliteral(L, RT_MODULES);
   lua_setfield(L, -2, "modules");

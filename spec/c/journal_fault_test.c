@@ -173,5 +173,6 @@ int main(void) {
       in_a_place(goes_on_with_runs_after_the_store_failed),
       in_a_place(does_not_stand_still_after_the_store_failed),
   };
-  return cmocka_run_group_tests_name("the journal with a store that is slow or fails", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("the journal with a store that is slow or fails", tests,
+                                     NULL, NULL);
 }

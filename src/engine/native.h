@@ -123,8 +123,8 @@ void rt_native_let_go(rt_native_call *n);
 /* The call ends while a handle of it is out. */
 void rt_native_desert(rt_native_call *n);
 
-/* Goes on with a call whose function has returned: asks what it wants to ask, waits for its handle, or ends
- * it. In a lua_CFunction: 'return rt_native_go_on(...)'. */
+/* Goes on with a call whose function has returned: asks what it wants to ask, waits for its
+ * handle, or ends it. In a lua_CFunction: 'return rt_native_go_on(...)'. */
 int rt_native_go_on(lua_State *L, rt_native_call *n, int returned);
 
 /* ---- asking other nodes: ask.c ---- */

@@ -133,7 +133,8 @@ double rt_arg_number(rt_native_call *n, int i) {
 
 const char *rt_arg_text(rt_native_call *n, int i, size_t *size) {
   if (!is_absent(n, i)) {
-    if (n->L && lua_type(n->L, n->base + i) == LUA_TSTRING) return lua_tolstring(n->L, n->base + i, size);
+    if (n->L && lua_type(n->L, n->base + i) == LUA_TSTRING)
+      return lua_tolstring(n->L, n->base + i, size);
     if (!n->L && n->args[i - 1]->type == RT_TEXT) return rt_value_text(n->args[i - 1], size);
   }
   misfit(n, i, "string", given(n, i));

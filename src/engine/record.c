@@ -136,6 +136,7 @@ rt_text rt_call_written_error(rt_call *c, const rt_failure *f) {
     write_origin(c, f, out);
   }
   rt_buf_char(out, '}');
-  if (out->failed) return (rt_text){"{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}", 55};
+  static const char none[] = "{\"kind\":null,\"message\":\"out of memory\",\"traceback\":null}";
+  if (out->failed) return (rt_text){none, sizeof none - 1};
   return (rt_text){out->data, out->size};
 }

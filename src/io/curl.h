@@ -14,9 +14,9 @@
 
 #define RT_CURL_FUNCTIONS(X) \
   X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_pause) X(easy_recv) X(easy_reset) \
-  X(easy_send) X(easy_setopt) X(easy_strerror) X(global_init) X(multi_add_handle) X(multi_cleanup) X(multi_info_read) \
-  X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action) \
-  X(slist_append) X(slist_free_all) X(version_info)
+  X(easy_send) X(easy_setopt) X(easy_strerror) X(global_init) X(multi_add_handle) \
+  X(multi_cleanup) X(multi_info_read) X(multi_init) X(multi_remove_handle) X(multi_setopt) \
+  X(multi_socket_action) X(slist_append) X(slist_free_all) X(version_info)
 
 typedef struct rt_curl {
 #define RT_CURL_FIELD(name) __typeof__(curl_##name) *name;

@@ -40,7 +40,8 @@ typedef struct rt_http {
   bool tls;                  /* there may be connections that OpenSSL writes to */
 } rt_http;
 
-/* Makes the client of a loop, which tells servers that it is 'agent'. NULL, and appends why, when that cannot be. */
+/* Makes the client of a loop, which tells servers that it is 'agent'. NULL, and appends why,
+ * when that cannot be. */
 rt_http *rt_http_open(uv_loop_t *loop, const char *agent, rt_buf *why);
 
 /* Stops all transfers (which stay for their owners to close) and closes all connections.

@@ -144,7 +144,8 @@ const char *rt_request_redirect(rt_transfer *t, rt_url *next) {
   *t->said = '\0';
   double left = t->request.timeout - t->spent.total;
   if (t->request.timeout > 0 && left <= 0) return "timeout";
-  set = (!t->headers || SET(CURLOPT_HTTPHEADER, t->headers)) && rt_request_set_url(t, NULL) && set &&
+  set = (!t->headers || SET(CURLOPT_HTTPHEADER, t->headers)) &&
+        rt_request_set_url(t, NULL) && set &&
         (t->request.timeout <= 0 || SET(CURLOPT_TIMEOUT_MS, milliseconds(left)));
   return set ? NULL : "out_of_memory";
 }

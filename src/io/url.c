@@ -48,9 +48,9 @@ static void add_escaped(rt_buf *out, const char *text, size_t size) {
 }
 
 static const char *take_user(rt_url *url, const char *text, size_t size) {
-  size_t user = span(text, size, ":");
+  size_t user = span(text, size, ":"), password = user < size ? user + 1 : size;
   url->user = decoded(text, user);
-  url->password = decoded(text + (user < size ? user + 1 : size), user < size ? size - user - 1 : 0);
+  url->password = decoded(text + password, size - password);
   return url->user && url->password ? NULL : "not enough memory";
 }
 

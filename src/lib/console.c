@@ -261,9 +261,9 @@ static int embedded(lua_State *L) {
 
 int rt_open_console(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"cut", cut}, {"embedded", embedded}, {"foreground", foreground}, {"guard", guard}, {"open", open_console},
-      {"poll", new_poll}, {"read", rt_lib_read}, {"returned", returned}, {"sync", sync_journal},
-      {"wait", wait_for}, {NULL, NULL}};
+      {"cut", cut}, {"embedded", embedded}, {"foreground", foreground}, {"guard", guard},
+      {"open", open_console}, {"poll", new_poll}, {"read", rt_lib_read}, {"returned", returned},
+      {"sync", sync_journal}, {"wait", wait_for}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"close", close_poll}, {"wake", wake}, {"want", want}, {NULL, NULL}};
   rt_engine *e = rt_engine_open(L);

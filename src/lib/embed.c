@@ -213,7 +213,8 @@ static int write_json(lua_State *L) {
   text->failed = false;
   rt_tree_push(L, lua_touserdata(L, 2), "rt_result_json");
   rt_value_write(L, lua_gettop(L), text, SIZE_MAX);
-  if (!text->failed) *(char **)lua_touserdata(L, 3) = rt_arena_text(&c->arena, text->data, text->size);
+  if (!text->failed)
+    *(char **)lua_touserdata(L, 3) = rt_arena_text(&c->arena, text->data, text->size);
   *(size_t *)lua_touserdata(L, 4) = text->size;
   return 0;
 }

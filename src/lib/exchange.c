@@ -10,7 +10,8 @@ void rt_exchange_changed(rt_transfer *t) {
     x->driver = NULL;
     rt_task_wake(s, task);
   }
-  if (x->reader && (over || (x->reader_wants == RT_WANT_HEAD ? t->headed : t->body.size > x->least))) {
+  bool come = x->reader_wants == RT_WANT_HEAD ? t->headed : t->body.size > x->least;
+  if (x->reader && (over || come)) {
     rt_task *task = x->reader;
     x->reader = NULL;
     rt_task_wake(s, task);
@@ -262,7 +263,7 @@ static int close_exchange(lua_State *L) {
 
 void rt_exchange_add_methods(lua_State *L, rt_engine *e) {
   static const luaL_Reg methods[] = {
-      {"close", close_exchange}, {"event", event}, {"fill", fill}, {"finish", finish}, {"give", give},
-      {"head", head}, {"read", read_body}, {"wanted", wanted}, {NULL, NULL}};
+      {"close", close_exchange}, {"event", event}, {"fill", fill}, {"finish", finish},
+      {"give", give}, {"head", head}, {"read", read_body}, {"wanted", wanted}, {NULL, NULL}};
   rt_lib_add(L, e, methods);
 }

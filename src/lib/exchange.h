@@ -55,8 +55,9 @@ void rt_exchange_push_address(lua_State *L, const rt_exchange *x);
 /* Called by the transfer: wakes whoever has waited for that. */
 void rt_exchange_changed(rt_transfer *t);
 
-/* The body of the call of a request: starts it, waits for its end, returns the status,
- * the bytes that have come, the timings and, if so, "closed early"; or raises. Upvalues: the engine, the exchange. */
+/* The body of the call of a request: starts it, waits for its end, returns the status, the bytes
+ * that have come, the timings and, if so, "closed early"; or raises. Upvalues: the engine, the
+ * exchange. */
 int rt_exchange_run(lua_State *L);
 
 /* Adds the methods to the table at the top. */

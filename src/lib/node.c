@@ -149,8 +149,9 @@ static int node_tostring(lua_State *L) {
 /* The table at the top has rt.call already. */
 void rt_lib_open_node(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {
-      {"is_node", is_node}, {"is_unrecorded", is_unrecorded}, {"node", node}, {"node_body", node_body},
-      {"node_check", node_check}, {"node_name", node_name}, {"unrecord", unrecord}, {NULL, NULL}};
+      {"is_node", is_node}, {"is_unrecorded", is_unrecorded}, {"node", node},
+      {"node_body", node_body}, {"node_check", node_check}, {"node_name", node_name},
+      {"unrecord", unrecord}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
 
   lua_createtable(L, 0, 6);                 // the metatable

@@ -33,7 +33,8 @@ static const char *const sql[STATEMENTS] = {
                  " started_at, ended_at, site, args, results, error)"
                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [UPDATE_CALL] = "UPDATE calls SET status = ?2, started_at = ifnull(?3, started_at),"
-                    " ended_at = ?4, results = ?5, error = ?6, args = ifnull(?7, args) WHERE key = ?1",
+                    " ended_at = ?4, results = ?5, error = ?6, args = ifnull(?7, args)"
+                    " WHERE key = ?1",
     // One more than the run's newest.
     [ADD_EVENT] = "INSERT INTO events (key, seq, at, kind, value) VALUES (1 + ifnull("
                   "(SELECT max(key) FROM events WHERE key BETWEEN ?1 AND ?2), ?1),"
