@@ -21,4 +21,21 @@ describe("native nodes that call others from their own threads", function()
       end
     end
   end))
+
+  it("may take a handle when they are told that it is over, and give it back", in_run(function()
+    local task = rt.spawn(asking.keep)
+    rt.sleep(0)
+    task:cancel()
+    assert.is_false((pcall(task.await, task)))
+    local function wait_for(abandoned)
+      rt.timeout(60, function()
+        while rt.stats().abandoned ~= abandoned do rt.sleep(0.001) end
+      end)
+    end
+    repeat rt.sleep(0.001) until rt.call(asking.keeps)
+    wait_for(1)
+    rt.call(asking.give_kept)
+    wait_for(0)
+    assert.equal(4, rt.call(asking.pass, "give_back", 4))
+  end))
 end)

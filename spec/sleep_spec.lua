@@ -21,7 +21,7 @@ describe("rt.sleep", function()
     local order = {}
     rt.map(function(x) rt.sleep(x / 100) order[#order + 1] = x end, { 5, 1, 4, 2, 3 })
     assert.same({ 1, 2, 3, 4, 5 }, order)
-  end))
+  end, unshuffled))
 
   it("of 0 gives way once to everybody who is ready", in_run(function()
     local order = {}

@@ -34,7 +34,6 @@ void rt_native_init(rt_native_call *n, const rt_native_entry *entry) {
 }
 
 void rt_native_clear(rt_native_call *n) {
-  rt_native_ask_no_more(n);
   for (rt_owned *o = n->owned; o; o = o->next) o->release(o->text);
   n->owned = NULL;
   rt_arena_free(&n->arena);
@@ -42,6 +41,13 @@ void rt_native_clear(rt_native_call *n) {
 
 static bool drop(rt_native_call *n) {
   if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return false;
+  if (n->asked.then) {  // who is told that it is over may take a handle even so
+    atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
+    n->later = false;
+    rt_native_ask_no_more(n);
+    if (n->later && rt_pool_handle(n->pool)) rt_native_desert(n);
+    return drop(n);
+  }
   rt_native_clear(n);
   return true;
 }

@@ -1,6 +1,8 @@
 /* asking.c -- a plugin of nodes that call other nodes. */
 #include <pthread.h>
 #include <railtracks.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +10,7 @@
 typedef struct tally {
   pthread_mutex_t lock;
   int asked, told;
+  rt_call *kept;  // a handle that is out; NULL: none
 } tally;
 
 static void count(rt_call *c, int asked, int told) {
@@ -19,8 +22,9 @@ static void count(rt_call *c, int asked, int told) {
 }
 
 static int ask(rt_call *c, const char *node, const rt_value *args, rt_then *then, void *data) {
+  count(c, 1, 0);  // once it has asked, a handle may be gone
   int said = rt_ask(c, node, args, then, data);
-  if (said == 0) count(c, 1, 0);
+  if (said != 0) count(c, -1, 0);
   return said;
 }
 
@@ -150,7 +154,7 @@ static int tally_(rt_call *c) {
 
 static void *ask_there(void *data) {
   rt_call *c = data;
-  ask(c, rt_arg_text(c, 1, NULL), rest(c, 2), give, NULL);
+  if (ask(c, rt_arg_text(c, 1, NULL), rest(c, 2), give, NULL) != 0) rt_drop(c);
   return NULL;
 }
 
@@ -182,12 +186,48 @@ static int go_there(rt_call *c, const rt_problem *problem, void *data) {
 
 static void *ask_and_return(void *data) {
   rt_call *c = data;
-  ask(c, rt_arg_text(c, 1, NULL), rest(c, 2), go_there, NULL);
+  if (ask(c, rt_arg_text(c, 1, NULL), rest(c, 2), go_there, NULL) != 0) rt_drop(c);
   return NULL;
 }
 
 /* Asks from a thread of its own, and answers from another one. */
 static int there_and_back(rt_call *c) { return start(c, ask_and_return), 0; }
+
+static int keep_then(rt_call *c, const rt_problem *problem, void *data) {
+  tally *t = rt_state(c);
+  (void)problem, (void)data;
+  count(c, 0, 1);
+  pthread_mutex_lock(&t->lock);
+  t->kept = rt_later(c);
+  pthread_mutex_unlock(&t->lock);
+  return 0;
+}
+
+static void *ask_late(void *data) {
+  rt_call *c = data;
+  while (!rt_cancelled(c)) sched_yield();
+  if (ask(c, "give_back", NULL, keep_then, NULL) != 0) rt_drop(c);
+  return NULL;
+}
+
+/* Asks once it is cancelled, and keeps a handle when it is told that it is over. */
+static int keep(rt_call *c) { return start(c, ask_late), 0; }
+
+/* -> whether a handle is kept */
+static int keeps(rt_call *c) {
+  tally *t = rt_state(c);
+  pthread_mutex_lock(&t->lock);
+  bool is = t->kept;
+  pthread_mutex_unlock(&t->lock);
+  return rt_return_boolean(c, is);
+}
+
+static int give_kept(rt_call *c) {
+  tally *t = rt_state(c);
+  rt_finish(t->kept);
+  t->kept = NULL;
+  return 0;
+}
 
 static int open_tally(void **state, const char **error) {
   tally *t = calloc(1, sizeof *t);
@@ -224,6 +264,9 @@ static const rt_native nodes[] = {
     {.name = "no_then", .kind = RT_INLINE, .run = no_then},
     {.name = "stubborn", .kind = RT_INLINE, .run = stubborn},
     {.name = "stubborn_later", .kind = RT_LATER, .run = stubborn},
+    {.name = "keep", .kind = RT_LATER, .run = keep},
+    {.name = "keeps", .kind = RT_INLINE, .run = keeps},
+    {.name = "give_kept", .kind = RT_INLINE, .run = give_kept},
     {.name = "tally", .kind = RT_INLINE, .run = tally_},
     {.name = NULL},
 };
