@@ -391,6 +391,61 @@ function rt.require(name) end
 ---@return table<string, railtracks.Node> nodes  by name
 function rt.load(path) end
 
+---@class railtracks.Log
+rt.log = {}
+
+--- A line of the log, and an event of the current call in the journal (docs/logging.md).
+---@param message string
+---@param fields? table
+function rt.log.debug(message, fields) end
+
+---@param message string
+---@param fields? table
+function rt.log.info(message, fields) end
+
+---@param message string
+---@param fields? table
+function rt.log.warning(message, fields) end
+
+---@param message string
+---@param fields? table
+function rt.log.error(message, fields) end
+
+---@class railtracks.Event
+---@field event "call_started"|"call_ended"|"broadcast"|"progress"|"log"
+---@field run? string     none of these outside a run
+---@field call? string
+---@field parent? string  none of the root
+---@field node? string
+---@field time? number    seconds since 1970
+---@field status? "running"|"done"|"failed"|"cancelled"  of call_started and call_ended
+---@field seconds? number  of call_ended: since it was started
+---@field error? {kind?: string, message: string}  of call_ended
+---@field value? any      of broadcast
+---@field done? number    of progress, as the next two
+---@field total? number
+---@field label? string
+---@field level? "debug"|"info"|"warning"|"error"  of log, as the next two
+---@field message? string
+---@field fields? table
+
+--- Calls `handler` for each such event, between tasks. It may not wait; its failures are logged
+--- once.
+---@param event "call_started"|"call_ended"|"broadcast"|"progress"|"log"
+---@param handler fun(event: railtracks.Event)
+---@return fun() stop  ends it
+function rt.on(event, handler) end
+
+--- Hands a value to the handlers of "broadcast", and its JSON to the journal.
+---@param value any
+function rt.broadcast(value) end
+
+--- Says how far the current call is.
+---@param done number
+---@param total? number
+---@param label? string
+function rt.progress(done, total, label) end
+
 ---@class railtracks.Stats  what the worker pool does
 ---@field workers integer    most threads it may have
 ---@field threads integer    it has started

@@ -36,6 +36,8 @@ ends it with status 1.
   --grace SECONDS     how long the cleanup of what is cancelled may take (default 5)
   --memory-limit SIZE    the session ends when its Lua values take more
   --workers N            threads for native nodes (default: as many as cores)
+  --log-level LEVEL, --log-file FILE, --log-format text|json, --log-max SIZE
+                         as for 'railtracks run'
 ]=]
 
 help.run = [[
@@ -55,6 +57,12 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --slice-limit SECONDS  code that runs longer without a wait is stopped
   --memory-limit SIZE    the run fails when its Lua values take more
   --workers N            threads for native nodes (default: as many as cores)
+  --log-level LEVEL   what is logged to standard error: debug, info, warning (default),
+                      error or none; debug and info tell of every call
+  --log-file FILE     the same lines are appended to FILE, too
+  --log-format FORMAT text (default) or json
+  --log-max SIZE      the log file becomes FILE.1 before it is larger (default 10M); five
+                      are kept; 0 sets no bound
   --console PATH         a socket at which 'railtracks attach PATH' looks into the program
 
 Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after
@@ -140,6 +148,8 @@ end
 
 local function text(value) return value end
 
+local levels = { debug = true, info = true, warning = true, error = true, none = true }
+
 --- How an option's value is read, and what is said when it cannot be.
 local kinds = {
   flag = {},
@@ -155,17 +165,35 @@ local kinds = {
   size = { read = size, wants = "a size such as 65536, 64K or 2G" },
   some = { read = positive(size), wants = "a size such as 65536, 64K or 2G, not 0" },
   grace = { read = decimal, wants = "a number of seconds such as 5 or 0.5" },
+  level = {
+    read = function(given) return levels[given] and given or nil end,
+    wants = "debug, info, warning, error or none",
+  },
+  format = {
+    read = function(given) return (given == "text" or given == "json") and given or nil end,
+    wants = "text or json",
+  },
   seconds = { read = positive(decimal), wants = "a number of seconds such as 5 or 0.5, not 0" },
 }
 
+local log_options = {
+  ["--log-level"] = "level", ["--log-file"] = "text", ["--log-format"] = "format",
+  ["--log-max"] = "size",
+}
+
+local function with_log_options(options)
+  for name, kind in pairs(log_options) do options[name] = kind end
+  return options
+end
+
 local options_of = {
   attach = { ["--no-history"] = "flag" },
-  repl = {
+  repl = with_log_options {
     ["--no-history"] = "flag", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--grace"] = "grace", ["--memory-limit"] = "some",
     ["--workers"] = "threads",
   },
-  run = {
+  run = with_log_options {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
@@ -263,6 +291,7 @@ local function lead_package_path(path)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
+--- Returns what is wrong, or nil.
 local function configure(options)
   core.configure {
     journal = options.journal, journal_max = options.journal_max,
@@ -270,6 +299,7 @@ local function configure(options)
     slice_limit = options.slice_limit, memory_limit = options.memory_limit,
     workers = options.workers,
   }
+  return core.set_log(options.log_level, options.log_format, options.log_file, options.log_max)
 end
 
 local function report_failure(problem, trace)
@@ -335,7 +365,8 @@ function commands.run(args, at)
     first = first + 1
   end
 
-  configure(options)
+  local wrong = configure(options)
+  if wrong then return tell("run: " .. wrong) end
   host.catch_signals()
   if options.console then
     local problem = open_console(options.console)
@@ -375,7 +406,8 @@ function commands.repl(args, at)
     if path then lead_package_path(path) end
     script = { path = args[first], chunk = chunk, args = table.pack(table.unpack(args, first + 1)) }
   end
-  configure(options)
+  local wrong = configure(options)
+  if wrong then return tell("repl: " .. wrong) end
   local terminal = host.terminal(0) ~= nil
   host.catch_signals(terminal)
   return exit_status(require "railtracks.repl" {

@@ -51,6 +51,19 @@ function works.call(count)
   for i = 1, count do rt.call(leaf, i) end
 end
 
+-- Its handlers run when a task gives way.
+function works.listen(count)
+  local told = 0
+  rt.on("call_started", function() told = told + 1 end)
+  rt.on("call_ended", function() told = told + 1 end)
+  for i = 1, count do
+    rt.call(leaf, i)
+    if i % 1000 == 0 then rt.sleep(0) end
+  end
+  rt.sleep(0)
+  assert(told >= 2 * count)
+end
+
 function works.map(count, items)
   assert(#rt.map(leaf, items) == count)
 end

@@ -44,6 +44,16 @@ return function(bench)
   local function row(fields) rows[#rows + 1] = fields end
 
   row {
+    name = "listen", title = "the same with somebody listening to every call",
+    figure = "us", repetitions = 7,
+    contenders = {
+      { "nobody listens", ours("call", "300000") },
+      { "rt.on for both ends", ours("listen", "300000") },
+    },
+    bounds = {},
+  }
+
+  row {
     name = "call", title = "one call after the other, journal off",
     figure = "us", repetitions = 7,
     contenders = {

@@ -87,13 +87,8 @@ static void end(rt_scheduler *s) {
   s->hooked = NULL;
 }
 
-bool rt_callback_run(lua_State *L, int nargs, int nresults) {
-  rt_engine *e = rt_engine_of(L);
-  rt_scheduler *s = &e->scheduler;
-  if (e->closing) {
-    lua_pop(L, nargs + 1);
-    return false;
-  }
+/* As lua_pcall, with the handler above, on the loop. */
+static int call(lua_State *L, rt_scheduler *s, int nargs, int nresults) {
   bool outermost = !s->active;  // else a function of rt.uv has called it at once
   lua_pushcfunction(L, on_error);
   int handler = lua_gettop(L) - nargs - 1;
@@ -102,7 +97,29 @@ bool rt_callback_run(lua_State *L, int nargs, int nresults) {
   int status = lua_pcall(L, nargs, nresults, handler);
   if (outermost) end(s);
   lua_remove(L, handler);
-  if (status == LUA_OK) return true;
+  return status;
+}
+
+void rt_callback_try(lua_State *L, int nargs, const char *what) {
+  rt_engine *e = rt_engine_of(L);
+  if (e->closing) {
+    lua_pop(L, nargs + 1);
+    return;
+  }
+  if (call(L, &e->scheduler, nargs, 0) == LUA_OK) return;
+  push_failure(L);
+  const rt_failure *f = rt_failure_at(L, -1);
+  rt_log(RT_LOG_WARNING, "%s failed: %s", what, f ? f->message : "not enough memory");
+  lua_pop(L, 2);
+}
+
+bool rt_callback_run(lua_State *L, int nargs, int nresults) {
+  rt_engine *e = rt_engine_of(L);
+  if (e->closing) {
+    lua_pop(L, nargs + 1);
+    return false;
+  }
+  if (call(L, &e->scheduler, nargs, nresults) == LUA_OK) return true;
   // Once the second signal has stopped what runs, that is why.
   if (e->stopped) lua_pop(L, 1);
   else fail_runs(L, e);

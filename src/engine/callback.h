@@ -13,6 +13,9 @@
  * when the engine closes: then it is not called. */
 bool rt_callback_run(lua_State *L, int nargs, int nresults);
 
+/* The same, but a failure is only told, as one of 'what'. Nothing is left. */
+void rt_callback_try(lua_State *L, int nargs, const char *what);
+
 /* Whether one runs, or the loop of rt.uv.run outside a run, so that nothing can wait. */
 static inline bool rt_callback_runs(const rt_engine *e) {
   return e->scheduler.from && !e->scheduler.current;

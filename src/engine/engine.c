@@ -198,6 +198,7 @@ static int close_engine(lua_State *L) {
     e->spare = c->next;
     free(c);
   }
+  rt_notice_close(e);
   free(e->journal_path);
   free(e->process);
   rt_memory_free(L, e->memory);
@@ -229,12 +230,17 @@ rt_engine *rt_engine_open(lua_State *L) {
   e->class = rt_call_class;
   e->class.poked = poked;
   e->class.awake = rt_runaway_awake;
+  e->class.news = rt_notice_deliver;
   const char *why = NULL;
   if (rt_scheduler_open(&e->scheduler, L, &e->class, &why) < 0)
     luaL_error(L, "railtracks: cannot open the event loop: %s", why);
   if (gethostname(e->host, sizeof e->host) < 0) e->host[0] = '\0';
   e->host[sizeof e->host - 1] = '\0';
   e->process = rt_process_id();
+  rt_notice_set_level(e, RT_LEVEL_WARNING);
+  e->notices.since = rt_scheduler_now(&e->scheduler);
+  e->notices.most = INT64_C(10) << 20;
+  e->notices.first = 1;
   rt_error_open(L);
   lua_pushliteral(L, "not enough memory");
   e->no_memory = rt_anchor_put(&e->scheduler, L);

@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "journal.h"
+#include "notice.h"
 #include "place.h"
 #include "run.h"
 #include "task.h"
@@ -72,6 +73,7 @@ struct rt_engine {
   struct rt_native_call *native_tried;  /* what rt_native_resume goes on with */
   int workers;              /* most threads of the pool; 0: as many as cores */
   rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
+  rt_notices notices;       /* what is told while it happens */
   struct rt_console *console;  /* where somebody types lines; NULL: nobody does */
 };
 

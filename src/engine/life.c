@@ -240,6 +240,7 @@ static void crash(rt_scheduler *s, rt_call *c, int error) {
   }
   c->status = RT_FAILED;
   rt_call_end_timers(c);
+  if (c->recorded && c->run->engine->notices.listening) rt_notice_end(c, RT_FAILED, NULL);
   if (c->recorded) rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
   lua_pushcfunction(L, deliver_crash);
   lua_pushlightuserdata(L, c);

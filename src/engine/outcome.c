@@ -126,7 +126,9 @@ void rt_call_conclude(lua_State *L, rt_call *c) {
 
   if (c->recorded) {
     rt_text error = {0};
-    if (c->outcome != RT_DONE) error = rt_call_written_error(c, rt_failure_at(L, 3));
+    const rt_failure *failure = c->outcome != RT_DONE ? rt_failure_at(L, 3) : NULL;
+    if (c->outcome != RT_DONE) error = rt_call_written_error(c, failure);
+    if (c->run->engine->notices.listening) rt_notice_end(c, (rt_status)c->outcome, failure);
     rt_call_record_end(L, c, (rt_status)c->outcome, error);
   }
   if (c->rare) rt_call_forget(c->run->engine, c);

@@ -46,6 +46,7 @@ void rt_call_record_begin(lua_State *L, rt_call *c, int first, int count, bool s
   if (starts) record.started = c->instant ? record.spawned : epoch_now(c);
   c->recorded = true;
   c->run->calls++;
+  if (e->notices.listening) rt_notice_begin(c);
 
   rt_text args = {0};
   rt_buf room;

@@ -227,7 +227,8 @@ static rt_task *take_ready(rt_scheduler *s) {
 rt_task *rt_task_succeed(rt_scheduler *s, rt_task *task) {
   if (s->shuffled) rt_scheduler_draw(s);
   rt_task *next = s->first;
-  if (!next || next->started || *s->done || s->hooked || --s->turns <= 0) return NULL;
+  if (!next || next->started || *s->done || s->hooked || s->news || --s->turns <= 0)
+    return NULL;
   take_ready(s);
   next->started = true;
   next->base = task->base;
@@ -278,6 +279,7 @@ static void run_ready(rt_scheduler *s) {
       s->turns = SLICE_STEP;
     }
     run_task(s, take_ready(s));
+    if (s->news) s->class->news(s);
   }
 }
 
@@ -357,6 +359,7 @@ bool rt_scheduler_run(rt_scheduler *s, lua_State *from, const bool *done) {
     if (s->first) look_at_io(s);
     else alive = wait_for_change(s, RT_NEVER);
     rt_timer_fire_due(s);
+    if (s->news) s->class->news(s);
   }
   s->from = outer;
   s->done = outer_done;

@@ -94,6 +94,8 @@ typedef struct rt_task_class {
   void (*poked)(rt_scheduler *s);
   /* A task is about to run while s->dozing, which this clears. */
   void (*awake)(rt_scheduler *s);
+  /* s->news is set, and no task runs. Clears it. */
+  void (*news)(rt_scheduler *s);
 } rt_task_class;
 
 typedef struct rt_coroutine {
@@ -140,6 +142,7 @@ struct rt_scheduler {
   int64_t waits_for;    /* which is due then; RT_NEVER: there is none */
   uv_prepare_t before;  /* asks whether the loop may sleep, when it is about to */
   uv_async_t poke;      /* wakes the loop from other threads and signal handlers */
+  bool news;            /* something is to be told between two tasks */
   bool loop_open;
   /* What tests ask for, see testing.c; all off otherwise. */
   bool virtual_clock;   /* the clock stands still, and jumps to the next timer */

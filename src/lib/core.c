@@ -330,6 +330,7 @@ int rt_open_core(lua_State *L) {
   rt_lib_open_await(L, e);
   rt_lib_open_group(L, e);
   rt_lib_open_completed(L, e);
+  rt_lib_open_log(L, e);
   rt_lib_open_map(L, e);
   rt_lib_open_semaphore(L, e);
   rt_lib_open_channel(L, e);

@@ -98,6 +98,7 @@ void rt_lib_open_task(lua_State *L, rt_engine *e);
 void rt_lib_open_group(lua_State *L, rt_engine *e);
 void rt_lib_open_await(lua_State *L, rt_engine *e);
 void rt_lib_open_completed(lua_State *L, rt_engine *e);
+void rt_lib_open_log(lua_State *L, rt_engine *e);
 void rt_lib_open_map(lua_State *L, rt_engine *e);
 void rt_lib_open_semaphore(lua_State *L, rt_engine *e);
 void rt_lib_open_channel(lua_State *L, rt_engine *e);
