@@ -99,6 +99,24 @@ describe("a line", function()
     pane:run "t = {} for i = 1, 20 do t[i] = 1000 + i end"
     for line in pane:run("t"):gmatch("[^\n]+") do assert.is_true(#line <= 50, line) end
   end))
+
+  it("stands there once, whatever the sizes the window has had", at_prompt(function(pane)
+    local rows = { "x = '短い'", "x = '" .. ("long"):rep(30), "x = [[a\nb\n" .. ("c"):rep(70) }
+    for _, text in ipairs(rows) do
+      pane:resize(80, 24)
+      if text:find "\n" then pane:paste(text) else pane:type(text) end
+      for _, size in ipairs { { 50, 24 }, { 70, 24 }, { 40, 24 } } do
+        pane:resize(size[1], size[2])
+        pane:wait("the text, and nothing of it twice", function(screen)
+          local drawn = screen:gsub("[\n ]", ""):match "rt>x=.*$"
+          return drawn == "rt>" .. text:gsub("[\n ]", "")
+        end)
+      end
+      pane:press "C-c"
+      pane:prompt()
+      pane:press "C-l"
+    end
+  end))
 end)
 
 describe("pasted text", function()

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include <readline/readline.h>
 #include <readline/history.h>
@@ -42,6 +43,7 @@ static struct {
   char *line;             // that was typed; malloc'd
   bool done;              // it is complete
   bool up;                // the prompt stands
+  int shown_from;         // the first byte of the text that is on the screen
   char *listing;          // of the candidates found last
   rl_command_func_t *above, *below;  // what the arrows do on a text of one row
 } editor;
@@ -239,6 +241,7 @@ static void redisplay(void) {
   int height, columns;
   rl_get_screen_size(&height, &columns);
   int most = height - 3;
+  editor.shown_from = 0;
   if (most < 3 || columns < 10 || lines_of(0, rl_end, columns - 8) <= most) {
     rl_redisplay();
     return;
@@ -255,6 +258,7 @@ static void redisplay(void) {
   char *whole = rl_line_buffer, *window = malloc(size + 2 * DOTS + 1);
   if (!window) return;
   int point = rl_point, end = rl_end, before = from > 0 ? DOTS : 0;
+  editor.shown_from = from;
   memcpy(window, dots, (size_t)before);
   memcpy(window + before, whole + from, size);
   strcpy(window + before + size, to < end ? "\n..." : "");
@@ -267,6 +271,38 @@ static void redisplay(void) {
   rl_point = point;
   rl_end = end;
   free(window);
+}
+
+/* The column behind the text that begins in 'column'; *row counts those that it begins. */
+static int column_behind(const char *text, int size, int column, int columns, int *row) {
+  mbstate_t state = {0};
+  for (int at = 0; at < size;) {
+    wchar_t c;
+    size_t bytes = mbrtowc(&c, text + at, (size_t)(size - at), &state);
+    if (bytes == 0 || bytes > (size_t)size) bytes = 1, c = '?', state = (mbstate_t){0};
+    at += (int)bytes;
+    int width = c == '\t' ? 8 - column % 8 : wcwidth(c);
+    if (width < 0) width = 2;  // ^A
+    column += width;
+    if (c == '\n' || column > columns) ++*row, column = c == '\n' ? 0 : width;
+  }
+  return column;
+}
+
+/* The row of the prompt's that the cursor is in, where a row has so many columns. */
+static int cursor_row(int columns) {
+  int row = 0, column = 0;
+  for (const char *at = rl_display_prompt; at && *at;) {
+    size_t hidden = strcspn(at, "\1");  // what takes no room stands between \1 and \2
+    column = column_behind(at, (int)hidden, column, columns, &row);
+    at += hidden;
+    at += strcspn(at, "\2");
+    if (*at) at++;
+  }
+  int from = editor.shown_from < rl_point ? editor.shown_from : rl_point;
+  if (from > 0) row++, column = 0;  // behind the dots
+  column = column_behind(rl_line_buffer + from, rl_point - from, column, columns, &row);
+  return column < columns ? row : row + 1;
 }
 
 /* ---- the line ---- */
@@ -397,9 +433,18 @@ static int clear(lua_State *L) {
   return 0;
 }
 
+/* Terminals wrap their lines anew; Readline would begin where the cursor is. */
 static int resize(lua_State *L) {
+  int columns;
   (void)L;
-  if (editor.up) rl_resize_terminal();
+  if (!editor.up) return 0;
+  rl_reset_screen_size();
+  rl_get_screen_size(NULL, &columns);
+  int above = cursor_row(columns > 0 ? columns : 80);
+  if (above > 0) fprintf(editor.out, "\033[%dA", above);
+  fputs("\r\033[J", editor.out);
+  rl_forced_update_display();
+  fflush(editor.out);
   return 0;
 }
 
