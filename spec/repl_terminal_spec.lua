@@ -267,3 +267,31 @@ describe("leaving", function()
     pane:see "status 143\n icanon"
   end)
 end)
+
+describe("what would end a run", function()
+  it("ends its line alone, whoever catches it", at_prompt(function(pane)
+    pane:run "kept = 'still here'"
+    pane:run "give_up = rt.function_node('give_up', function() rt.fatal('no more') end)"
+    for _, line in ipairs { "rt.fatal('no more')", "give_up()", "pcall(give_up)",
+      "rt.shield(function() rt.spawn(give_up) rt.sleep(100) end)" } do
+      assert.matches("error: fatal: no more", pane:run(line))
+    end
+    assert.equal('"still here"', pane:run "kept")
+    assert.equal('"fatal"', pane:run "rt.kind(_err)")
+    assert.equal("nothing runs", pane:run ":tasks")
+  end))
+
+  it("is told where its line goes on behind the prompt, and ends that", at_prompt(function(pane)
+    pane:run "late = function() rt.spawn(rt.sleep, 100) rt.sleep(0.01) rt.fatal 'late' end"
+    pane:send "job = rt.spawn(late)\n"
+    pane:see "failed and nobody waits for it: fatal"
+    assert.equal('"failed"', pane:run "job:status()")
+  end))
+
+  it("is no error in a callback of the loop: that is told", at_prompt(function(pane)
+    pane:run "timer = rt.uv.new_timer()"
+    pane:send "timer:start(1, 0, function() error 'called' end)\n"
+    pane:see "a callback of the event loop failed: line 2:1: called"
+    assert.equal("2", pane:run "1 + 1")
+  end))
+end)

@@ -50,7 +50,10 @@ void rt_call_forget(rt_engine *e, rt_call *c) {
   rt_anchor_drop(&e->scheduler, c->rare->received);
   rt_anchor_drop(&e->scheduler, c->rare->failure);
   rt_anchor_drop(&e->scheduler, c->rare->told);
+  rt_anchor_drop(&e->scheduler, c->rare->fatal_error);
+  rt_anchor_drop(&e->scheduler, c->rare->fatal_failure);
   c->rare->received = c->rare->failure = c->rare->told = 0;
+  c->rare->fatal_error = c->rare->fatal_failure = 0;
 }
 
 static void free_call(rt_engine *e, rt_call *c) {

@@ -59,6 +59,8 @@ typedef struct rt_call_rare {
   rt_grace *grace;          /* ends what it waits for; NULL while nothing is to be ended */
   rt_deadline *deadline;
   char *deadlock;           /* who waits for what: it is a line that can never end */
+  int fatal_error;          /* anchors what ended all of it and its failure: it is a line */
+  int fatal_failure;
   char *second;             /* failures beside the one it ends with, for the traceback */
 } rt_call_rare;
 

@@ -33,27 +33,33 @@ static void push_failure(lua_State *L) {
 
 static void tell(lua_State *L, const char *why) {
   const rt_failure *f = rt_failure_at(L, -1);
-  rt_log(RT_LOG_WARNING, "a callback of the event loop failed %s: %s", why,
+  rt_log(RT_LOG_WARNING, "a callback of the event loop failed%s: %s", why,
          f ? f->message : "not enough memory");
 }
 
 /* The error is at the top of L, which is left without it. */
 static void fail_runs(lua_State *L, rt_engine *e) {
-  bool refused = rt_memory_refused(e), told = false;
+  bool refused = rt_memory_refused(e), told = false, typed = false;
   push_failure(L);
   rt_failure *f = rt_failure_at(L, -1);
   for (rt_run *run = e->runs; run; run = run->next) {
     if (run->waiter || !run->root) continue;
+    if (run->lines && !refused) {
+      typed = true;
+      continue;
+    }
     told = true;
     if (refused) rt_memory_fail(run->root);
     if (run->fatal) {
-      if (!run->over_limit) tell(L, "as well");
+      if (!run->over_limit) tell(L, " as well");
       continue;
     }
     if (f) f->began_in = rt_call_identity(run->root);  // it is told whole there
     rt_run_fail_with(run, L, -2);
   }
-  if (!told && e->scheduler.from) {
+  if (!told && typed) {
+    tell(L, "");
+  } else if (!told && e->scheduler.from) {
     if (!e->stray) {
       lua_pushvalue(L, -2);
       e->stray = rt_anchor_put(&e->scheduler, L);

@@ -1,7 +1,8 @@
 /* callback.h -- Lua that the loop runs itself, outside every task: the callbacks of rt.uv.
  *
  * No call runs meanwhile, so nothing can wait or be spawned there. A callback that raises
- * fails the runs that stand outermost, with its traceback, as rt.fatal would.
+ * fails the runs that stand outermost, with its traceback, as rt.fatal would; those that are
+ * somebody who types are told of it.
  */
 #ifndef RT_CALLBACK_H
 #define RT_CALLBACK_H

@@ -60,6 +60,13 @@ int rt_call_make_failure(lua_State *L) {
     if (!lua_isnil(L, 3)) return 2;
     lua_settop(L, 2);
     rt_call_note_passed(L, c, 2);
+  } else if (c->rare && c->rare->fatal_error) {
+    lua_settop(L, 1);
+    rt_anchor_push(s, L, c->rare->fatal_error);
+    rt_anchor_push(s, L, c->rare->fatal_failure);
+    if (!lua_isnil(L, 3)) return 2;
+    lua_settop(L, 2);
+    rt_call_note_passed(L, c, 2);
   } else if (c->outcome == RT_CANCELLED) {
     push_end(L, c);
     if (deadline && deadline->passed) {
@@ -118,6 +125,7 @@ static void put_failure(lua_State *L, rt_call *c) {
 void rt_call_conclude(lua_State *L, rt_call *c) {
   if (c->outcome == RT_DONE && c->rare && c->rare->failures) c->outcome = RT_FAILED;
   if (!c->parent && c->run->fatal) c->outcome = RT_FAILED;
+  if (c->rare && c->rare->fatal_error) c->outcome = RT_FAILED;
   if (c->outcome != RT_DONE) put_failure(L, c);
   rt_call_end_timers(c);
   if (c->outcome == RT_FAILED && c->run->stop_on_error && c->parent)

@@ -143,11 +143,42 @@ void rt_run_fail_with(rt_run *run, lua_State *L, int index) {
   end_run(run, "fatal", run->fatal ? run->fatal : "not enough memory");
 }
 
+/* The line that 'c' belongs to; NULL: its run is no session of lines. */
+static rt_call *line_of(rt_call *c) {
+  if (!c->run->lines || !c->parent) return NULL;
+  while (c->parent->parent) c = c->parent;
+  return c;
+}
+
+/* In: the line, the error, its failure or nil. */
+static int keep_fatal_of_line(lua_State *L) {
+  rt_call *line = lua_touserdata(L, 1);
+  rt_scheduler *s = &line->run->engine->scheduler;
+  line->rare->fatal_failure = rt_anchor_put(s, L);
+  line->rare->fatal_error = rt_anchor_put(s, L);
+  return 0;
+}
+
+/* The error is at 'index' of L, its failure behind it. */
+static void fail_line(rt_call *line, lua_State *L, int index) {
+  if (!rt_call_rare_of(line) || line->rare->fatal_error) return;
+  index = lua_absindex(L, index);
+  lua_pushcfunction(L, keep_fatal_of_line);
+  lua_pushlightuserdata(L, line);
+  lua_pushvalue(L, index);
+  lua_pushvalue(L, index + 1);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  rt_call_cancel_for(line, "a fatal error has ended its line");
+  rt_call_end_shields(line);
+}
+
 _Noreturn void rt_run_raise(lua_State *L, rt_call *c) {
+  rt_call *line = line_of(c);
   rt_call_note_failure(L, c, -1);
   lua_pushvalue(L, -1);
   rt_call_push_failure(L, c);
-  rt_run_fail_with(c->run, L, -2);
+  if (line) fail_line(line, L, -2);
+  else rt_run_fail_with(c->run, L, -2);
   lua_pop(L, 2);
   rt_call_raise_through(L, c);
 }

@@ -26,6 +26,7 @@ struct rt_run {
   int fatal_error;       /* anchors the error and its failure, if it has been raised already */
   int fatal_failure;
   int context;           /* anchors the table its calls share, until it is over; 0: none yet */
+  bool lines;            /* what is typed: its root's children fail alone */
   bool stop_on_error;    /* any call that fails ends the run, whoever catches it */
   double timeout;        /* seconds the root may take; 0: any time */
   int64_t slice_limit;   /* nanoseconds code may run without a wait; 0: any number */
@@ -58,7 +59,8 @@ void rt_run_fail(rt_run *run, const char *kind, const char *message);
 /* The same with the error at 'index' of L and its failure (or nil) behind it. */
 void rt_run_fail_with(rt_run *run, lua_State *L, int index);
 
-/* The same with the error at the top of L, which is raised in the running call 'c'. */
+/* The same with the error at the top of L, which is raised in the running call 'c'. Of what is
+ * typed only the line is ended. */
 _Noreturn void rt_run_raise(lua_State *L, rt_call *c);
 
 /* Pushes what has ended the run: the error, and its failure or nil. */

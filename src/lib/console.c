@@ -7,6 +7,8 @@
  *   console.wait(task, poll ...)   waits for the first of: the body of the task has returned,
  *                                  the task has ended, a poll is ready, something happens at
  *                                  the console -> events, then true or false for each poll
+ *   console.begin()                the current run is a session: its root's children are lines,
+ *                                  each of which fails alone
  *   console.returned()             called by the task itself: its body is about to return
  *   console.foreground(task)       Ctrl-C is for this task; nil: for nobody
  *   console.cut(task)              ends the grace of a task that was cancelled
@@ -188,6 +190,11 @@ static int wait_for(lua_State *L) {
   return rt_task_wait(L, &c->task, &watch_wait);
 }
 
+static int begin(lua_State *L) {
+  rt_call_check(L, rt_lib_engine(L), "console.begin")->run->lines = true;
+  return 0;
+}
+
 static int returned(lua_State *L) {
   rt_call *c = rt_call_current(rt_lib_engine(L));
   rt_task *host = c && c->parent ? &c->parent->task : NULL;
@@ -261,9 +268,9 @@ static int embedded(lua_State *L) {
 
 int rt_open_console(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"cut", cut}, {"embedded", embedded}, {"foreground", foreground}, {"guard", guard},
-      {"open", open_console}, {"poll", new_poll}, {"read", rt_lib_read}, {"returned", returned},
-      {"sync", sync_journal}, {"wait", wait_for}, {NULL, NULL}};
+      {"begin", begin}, {"cut", cut}, {"embedded", embedded}, {"foreground", foreground},
+      {"guard", guard}, {"open", open_console}, {"poll", new_poll}, {"read", rt_lib_read},
+      {"returned", returned}, {"sync", sync_journal}, {"wait", wait_for}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"close", close_poll}, {"wake", wake}, {"want", want}, {NULL, NULL}};
   rt_engine *e = rt_engine_open(L);

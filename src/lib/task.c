@@ -90,7 +90,7 @@ static void keep_outcome(lua_State *L, task_handle *h, int handle, int first) {
 }
 
 static void warn(rt_call *c, const rt_failure *f) {
-  if (c->lamented || c->fatal) return;  // what ends its run is told when that has ended
+  if (c->lamented || (c->fatal && c->run->fatal)) return;  // what ends its run is told when that has ended
   c->lamented = true;
   rt_buf id = {0};
   rt_call_id(c, &id);
@@ -103,7 +103,7 @@ void rt_task_warn(rt_call *c) {
   rt_scheduler *s = &c->run->engine->scheduler;
   lua_State *L = s->own;
   // A caller that is cancelled with the one who waited has it in its traceback.
-  if (!c->handle || (c->parent && c->parent->cancelled) || !lua_checkstack(L, 2)) return;
+  if (!c->handle || (c->parent && c->parent->cancelled && !c->fatal) || !lua_checkstack(L, 2)) return;
   rt_anchor_push(s, L, c->handle);
   lua_getiuservalue(L, -1, 2);
   warn(c, rt_failure_at(L, -1));

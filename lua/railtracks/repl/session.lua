@@ -42,6 +42,7 @@ local function new(options)
   self.published = {}   -- nodes that are global under their names
   self.scripts = {}     -- those that were loaded
   self.run_id = core.current().run
+  console.begin()
   sessions[self.run_id] = self
   self.run_number = core.call_number() >> 32
   self.node = core.node("line", function() return self:run_body() end)
