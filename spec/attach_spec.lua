@@ -291,6 +291,9 @@ rt.sleep(0.01)
     _, said, status = place:run { "run", "--console", ("x"):rep(200), "-e", "" }
     assert.matches("at most 107 bytes", said)
     assert.equal(1, status)
+    _, said, status = place:run { "run", "--console", "", "-e", "" }
+    assert.matches("the path of a socket is empty", said)
+    assert.equal(1, status)
     _, said, status = place:run { "attach" }
     assert.matches("^railtracks: attach: to which socket", said)
     assert.equal(2, status)

@@ -268,6 +268,19 @@ describe("leaving", function()
   end)
 end)
 
+describe("a terminal that has gone", function()
+  for _, line in ipairs { "print 'goes' rt.sleep(100)", "print 'goes' while true do end",
+    "while true do print 'goes' end" } do
+    it("ends " .. line, at_prompt(function(pane)
+      local process = "/proc/" .. pane:pid()
+      pane:send(line .. "\n")
+      pane:see "\ngoes"
+      pane:tmux "kill-server"
+      helper.wait_for("the program to end", function() return not helper.exists(process) end)
+    end))
+  end
+end)
+
 describe("what would end a run", function()
   it("ends its line alone, whoever catches it", at_prompt(function(pane)
     pane:run "kept = 'still here'"

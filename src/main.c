@@ -40,6 +40,8 @@ static void on_ending(int number) {
     if (++caught.count >= 3) _exit(128 + caught.first);
     rt_engine_interrupt(caught.engine, caught.first);
     if (caught.count == 2) rt_engine_stop(caught.engine);
+    // Where somebody types, the terminal is gone: nobody will insist.
+    else if (number == SIGHUP && caught.engine->console) rt_engine_unwind(caught.engine);
   }
   errno = error;
 }

@@ -52,6 +52,8 @@ static const char server_key = 's';  // registry: a userdata that points to the 
 
 static void fill_address(lua_State *L, struct sockaddr_un *address, const char *path) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  // Linux would make a socket of it that has no file, nor a mode.
+  if (!*path) rt_error_raise(L, "usage", "the path of a socket is empty");
   if (strlen(path) >= sizeof address->sun_path)
     rt_error_raise(L, "usage", "%s: the path of a socket has at most %d bytes", path,
                    (int)sizeof address->sun_path - 1);
