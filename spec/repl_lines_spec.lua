@@ -147,6 +147,7 @@ outer()]]
 
   it("come from a file, with Windows' line ends, a shebang, no last newline", function()
     assert.equal("1\n2\n", results "#!/usr/bin/env railtracks\r\nprint(1)\r\n2")
+    assert.equal("2\n", results "\u{FEFF}1 + 1")
   end)
 
   it("may be as long as they like", function()

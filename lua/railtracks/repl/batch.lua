@@ -47,7 +47,7 @@ function batch.each(use)
   for line in lines() do
     number = number + 1
     if collector.is_empty() then first = number end
-    if number == 1 and line:find("^#!") then line = "" end
+    if number == 1 then line = line:gsub("^\u{FEFF}", ""):gsub("^#!.*", "") end
     local source, kind = collector.feed(line)
     if source and kind ~= "nothing" and not use(source, first) then return end
   end
