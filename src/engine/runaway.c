@@ -1,6 +1,7 @@
 #include "runaway.h"
 
 #include <lauxlib.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -93,8 +94,9 @@ static void name_place(lua_State *L, rt_buf *out) {
 }
 
 /* Writes the warning at once, also in a signal handler: whoever would put it above a prompt
- * is not heard now. */
+ * is not heard now. Where nobody reads, the code is not held up for it. */
 static void tell(rt_engine *e, const rt_buf *text) {
+  if (poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, 0) != 1) return;
   bool prompt = e->console && e->console->waiter;
   if (prompt && write(STDERR_FILENO, "\n", 1) < 0) return;
   if (write(STDERR_FILENO, text->data, text->size) < 0) return;  // nobody is left to tell
