@@ -131,14 +131,19 @@ static int keep_fatal(lua_State *L) {
   return 0;
 }
 
-void rt_run_fail_with(rt_run *run, lua_State *L, int index) {
-  if (run->fatal || !run->root || !lua_checkstack(L, 6)) return;
+/* Calls 'fn' with 'whom', the error at 'index' and its failure behind that. */
+static void keep(lua_State *L, lua_CFunction fn, void *whom, int index) {
   index = lua_absindex(L, index);
-  lua_pushcfunction(L, keep_fatal);
-  lua_pushlightuserdata(L, run);
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, whom);
   lua_pushvalue(L, index);
   lua_pushvalue(L, index + 1);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);  // no memory
+}
+
+void rt_run_fail_with(rt_run *run, lua_State *L, int index) {
+  if (run->fatal || !run->root || !lua_checkstack(L, 6)) return;
+  keep(L, keep_fatal, run, index);
   if (!run->fatal) run->fatal = strdup("not enough memory");
   end_run(run, "fatal", run->fatal ? run->fatal : "not enough memory");
 }
@@ -162,12 +167,7 @@ static int keep_fatal_of_line(lua_State *L) {
 /* The error is at 'index' of L, its failure behind it. */
 static void fail_line(rt_call *line, lua_State *L, int index) {
   if (!rt_call_rare_of(line) || line->rare->fatal_error) return;
-  index = lua_absindex(L, index);
-  lua_pushcfunction(L, keep_fatal_of_line);
-  lua_pushlightuserdata(L, line);
-  lua_pushvalue(L, index);
-  lua_pushvalue(L, index + 1);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  keep(L, keep_fatal_of_line, line, index);
   rt_call_cancel_for(line, "a fatal error has ended its line");
   rt_call_end_shields(line);
 }
