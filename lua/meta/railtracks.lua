@@ -391,6 +391,41 @@ function rt.require(name) end
 ---@return table<string, railtracks.Node> nodes  by name
 function rt.load(path) end
 
+---@class railtracks.RecordedRun
+---@field id string
+---@field name string
+---@field status "running"|"done"|"failed"|"cancelled"|"interrupted"
+---@field started_at number  seconds since 1970
+---@field ended_at? number
+---@field calls integer
+---@field error? {kind?: string, message: string, traceback?: string}
+
+---@class railtracks.RecordedCall
+---@field id string
+---@field parent? string
+---@field node string
+---@field kind "lua"|"native"
+---@field status "running"|"done"|"failed"|"cancelled"|"interrupted"
+---@field spawned_at number
+---@field started_at? number
+---@field ended_at? number
+---@field site? string     file:line of the code that started it
+---@field args? table      with `n`; none where they are not recorded
+---@field results? table   with `n`
+---@field error? {kind?: string, message: string, traceback?: string}
+---@field children railtracks.RecordedCall[]
+---@field run? railtracks.RecordedRun  of the root
+
+--- The recorded runs, newest first.
+---@param options? {limit?: integer, status?: string, name?: string}
+---@return railtracks.RecordedRun[]
+function rt.runs(options) end
+
+--- The calls of a recorded run as a tree (docs/exports.md).
+---@param run? string  "@1", a part of an id; default: the current run
+---@return railtracks.RecordedCall root
+function rt.trace(run) end
+
 ---@class railtracks.Log
 rt.log = {}
 

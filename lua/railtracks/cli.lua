@@ -14,6 +14,7 @@ usage: railtracks                                   type Lua and see what it doe
        railtracks attach [OPTION...] PATH           look into a program that runs
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
+       railtracks export [OPTION...] RUN            write a run in the format of another tool
        railtracks new-plugin DIR                    write a small plugin of native nodes
        railtracks version
        railtracks help [COMMAND]
@@ -103,6 +104,20 @@ for the newest, @2 for the one before (default: @1).
   --journal FILE      the journal to read
 ]]
 
+help.export = [[
+usage: railtracks export [OPTION...] RUN
+
+Writes a recorded run to standard output in the format of another tool. RUN is as for
+'railtracks show'.
+
+  --format FORMAT     otlp: OpenTelemetry traces, OTLP/JSON
+                      perfetto: Trace Event Format, for ui.perfetto.dev, chrome://tracing
+                      mermaid: a flow chart; nodes are merged where there are many calls
+                      json: as 'railtracks show --json'; csv: a line per call
+  --to URL            post an otlp export to a collector instead
+  --journal FILE      the journal to read
+]]
+
 help["new-plugin"] = [[
 usage: railtracks new-plugin DIR
 
@@ -173,6 +188,10 @@ local kinds = {
     read = function(given) return (given == "text" or given == "json") and given or nil end,
     wants = "text or json",
   },
+  exported = {
+    read = function(given) return require "railtracks.export".formats[given] and given end,
+    wants = "otlp, perfetto, mermaid, json or csv",
+  },
   seconds = { read = positive(decimal), wants = "a number of seconds such as 5 or 0.5, not 0" },
 }
 
@@ -199,6 +218,7 @@ local options_of = {
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
     ["--console"] = "text",
   },
+  export = { ["--format"] = "exported", ["--to"] = "text", ["--journal"] = "text" },
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
   },
@@ -464,6 +484,21 @@ end
 function commands.show(args, at)
   return with_journal("show", args, at, 1, function(reader, options, words)
     require("railtracks.show").run(reader, words[1] or "@1", options, out)
+  end)
+end
+
+function commands.export(args, at)
+  local options, words = read_options_and_words("export", args, at, 1)
+  local wrong = not options and words
+    or not options.help and (not options.format and "export: which format?"
+      or not words[1] and "export: which run?"
+      or options.to and options.format ~= "otlp" and "export: --to is for --format otlp")
+  if wrong then return complain("%s; %s", wrong, see_help "export") end
+  return with_journal("export", args, at, 1, function(reader)
+    local export = require "railtracks.export"
+    local source = export.source(reader, words[1])
+    if options.to then return require "railtracks.export.post"(source, options.to) end
+    export.formats[options.format](source, out)
   end)
 end
 

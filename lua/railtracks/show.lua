@@ -201,6 +201,20 @@ local function json_call(call)
   }
 end
 
+--- Writes {"run":..., "calls":[...]}, with the calls of `for call in calls() do`.
+local function json_whole(run, calls, out)
+  out(('{"run":%s,\n"calls":['):format(json_run(run)))
+  local before = "\n"
+  for call in calls() do
+    out(before .. json_call(call))
+    before = ",\n"
+  end
+  return out("]}\n")
+end
+
+--- For others that write JSON.
+show.json = { text = json_text, whole = json_whole }
+
 -- ---- runs ----
 
 --- The last group of the id, which is random, unless that does not tell them apart.
@@ -272,6 +286,8 @@ local function decode_error(text)
     traceback = text_of(value.traceback),
   }
 end
+
+show.failure = decode_error
 
 local function error_line(failure)
   return failure.kind and failure.kind .. ": " .. failure.message or failure.message
@@ -365,13 +381,7 @@ function show.run(reader, run, options, out)
   if type(run) ~= "table" then run = reader:run(run or "@1") end
 
   if options.json then
-    out(('{"run":%s,\n"calls":['):format(json_run(run)))
-    local before = "\n"
-    for call in reader:calls(run) do
-      out(before .. json_call(call))
-      before = ",\n"
-    end
-    return out("]}\n")
+    return json_whole(run, function() return reader:calls(run) end, out)
   end
 
   local paint = painter(options)
