@@ -15,6 +15,7 @@
 #include "runaway.h"
 #include "screen.h"
 #include "terminal.h"
+#include "viewer.h"
 
 int luaopen_railtracks(lua_State *L);
 
@@ -184,6 +185,7 @@ static int open_host(lua_State *L) {
   luaL_newlib(L, functions);
   rt_screen_functions(L);
   rt_terminal_functions(L);
+  rt_viewer_functions(L);
   return 1;
 }
 

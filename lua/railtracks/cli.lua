@@ -15,6 +15,7 @@ usage: railtracks                                   type Lua and see what it doe
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
        railtracks export [OPTION...] RUN            write a run in the format of another tool
+       railtracks view [OPTION...]                  show them in a browser, live
        railtracks new-plugin DIR                    write a small plugin of native nodes
        railtracks version
        railtracks help [COMMAND]
@@ -118,6 +119,21 @@ Writes a recorded run to standard output in the format of another tool. RUN is a
   --journal FILE      the journal to read
 ]]
 
+help.view = [[
+usage: railtracks view [OPTION...]
+
+Serves a page that shows the recorded runs in a browser, live, and prints its address.
+Ctrl-C ends it. The journal is only read; it need not be there yet.
+
+  --port N            the port (default: 3030, or the next that is free; 0: any)
+  --host H            an address of this machine to be reached at by others, who then need
+                      the token in the printed address (default: 127.0.0.1, without one)
+  --open              open the page in the browser
+  --journal FILE      the journal to read
+
+Exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 1 when it cannot begin.
+]]
+
 help["new-plugin"] = [[
 usage: railtracks new-plugin DIR
 
@@ -177,6 +193,13 @@ local kinds = {
     end,
     wants = "a whole number of threads from 1 to 1024",
   },
+  port = {
+    read = function(given)
+      local number = count(given)
+      return number and number <= 65535 and number or nil
+    end,
+    wants = "a number up to 65535",
+  },
   size = { read = size, wants = "a size such as 65536, 64K or 2G" },
   some = { read = positive(size), wants = "a size such as 65536, 64K or 2G, not 0" },
   grace = { read = decimal, wants = "a number of seconds such as 5 or 0.5" },
@@ -224,6 +247,9 @@ local options_of = {
   },
   show = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
+  },
+  view = {
+    ["--port"] = "port", ["--host"] = "text", ["--open"] = "flag", ["--journal"] = "text",
   },
 }
 
@@ -500,6 +526,16 @@ function commands.export(args, at)
     if options.to then return require "railtracks.export.post"(source, options.to) end
     export.formats[options.format](source, out)
   end)
+end
+
+function commands.view(args, at)
+  local options, words = read_options_and_words("view", args, at, 0)
+  if not options then return complain("%s; %s", words, see_help "view") end
+  if options.help then return commands.help({ "help", "view" }, 2) end
+  core.configure { journal = options.journal }
+  local path = options.journal ~= "none" and core.journal_path()
+  if not path then return nothing_to_read "view" end
+  return require "railtracks.view"(path, options)
 end
 
 -- version, help -------------------------------------------------------------------------
