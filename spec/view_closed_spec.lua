@@ -22,7 +22,8 @@ describe("the viewer is closed to", function()
 
   it("names that were made to mean this machine", viewing(function(server)
     for _, host in ipairs { "evil.example", "evil.example:" .. server.port,
-      "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.2", "[::2]", "127.0.0.1:x", "127.0.0.1:123456", "[::1" } do
+      "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.2",
+      "[::2]", "127.0.0.1:x", "127.0.0.1:123456", "[::1" } do
       for _, path in ipairs { "/", "/api/runs", "/api/stream", "/metrics", "/nowhere" } do
         assert.equal(421, server:ask(path, { Host = host }).status, host)
       end

@@ -68,6 +68,20 @@ void rt_source_close(rt_source *s) {
   s->error = NULL;
 }
 
+/* Whether somebody is about to make a journal of it: it has nothing in it yet. */
+static bool is_blank(const char *path) {
+  sqlite3 *db = NULL;
+  sqlite3_stmt *stmt = NULL;
+  const char *count = "SELECT count(*) FROM sqlite_master";
+  int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+  bool blank = sqlite3_open_v2(path, &db, flags, NULL) == SQLITE_OK &&
+               sqlite3_prepare_v2(db, count, -1, &stmt, NULL) == SQLITE_OK &&
+               sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0) == 0;
+  sqlite3_finalize(stmt);
+  sqlite3_close(db);
+  return blank;
+}
+
 int rt_source_ready(rt_source *s) {
   struct stat file;
   if (stat(s->path, &file) < 0 && errno == ENOENT) {
@@ -77,7 +91,8 @@ int rt_source_ready(rt_source *s) {
   if (s->db && file.st_dev == s->device && file.st_ino == s->file) return 1;
   forget(s);
   free(s->error);
-  if (rt_sqlite_file_open(&s->db, s->path, false, &s->error) < 0) return -1;
+  if (rt_sqlite_file_open(&s->db, s->path, false, &s->error) < 0)
+    return is_blank(s->path) ? 0 : -1;
   sqlite3_busy_timeout(s->db, 1000);  // a browser waits for it
   s->device = file.st_dev;
   s->file = file.st_ino;
