@@ -63,16 +63,16 @@ function Times({ model, p, call }: { model: Model; p: number; call: Call }) {
     until = to;
   }
   const own = Math.max(0, took - covered), critical = model.critical.own.get(p);
-  return <dl class="facts">
-    <dt>Duration</dt><dd class="mono">{duration(took)}</dd>
-    {covered > 0 && <><dt>Itself</dt><dd class="mono">{duration(own)}</dd></>}
-    {queued > 1e-5 && <><dt>Queued</dt><dd class="mono">{duration(queued)}</dd></>}
-    {critical !== undefined && <><dt>Critical path</dt><dd class="mono">{duration(critical)}</dd></>}
-    <dt>Started</dt><dd title={call.started_at ? exact(call.started_at) : ""} class="mono">
-      {Number.isNaN(calls.started[p]!) ? "not yet" : "+" + duration(calls.started[p]!)}</dd>
-    <dt>Called from</dt><dd class="mono">{call.site ?? "–"}</dd>
-    <dt>Call</dt><dd class="mono">{calls.id(p)}{call.kind === "native" ? " · native" : ""}</dd>
-  </dl>;
+  const facts: [string, string, string?][] = [["Duration", duration(took)]];
+  if (covered > 0) facts.push(["Itself", duration(own)]);
+  if (queued > 1e-5) facts.push(["Queued", duration(queued)]);
+  if (critical !== undefined) facts.push(["Critical path", duration(critical)]);
+  facts.push(["Started", Number.isNaN(calls.started[p]!) ? "not yet"
+    : "+" + duration(calls.started[p]!), call.started_at ? exact(call.started_at) : ""],
+  ["Called from", call.site ?? "–"],
+  ["Call", calls.id(p) + (call.kind === "native" ? " · native" : "")]);
+  return <dl class="facts">{facts.map(([name, text, title]) => <div key={name}><dt>{name}</dt>
+    <dd class="mono" title={title}>{text}</dd></div>)}</dl>;
 }
 
 /** The calls it has made; those of one that was retried are its attempts. */

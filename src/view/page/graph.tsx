@@ -38,6 +38,26 @@ function sums(calls: Calls, now: number) {
     edges: [...edges.values()].filter((e) => shown.has(e.from) && shown.has(e.to)) };
 }
 
+interface Point { x: number; y: number }
+
+/** A smooth line: from the middle of one piece to that of the next, bent at the points. */
+function curve(points: Point[]): string {
+  const last = points[points.length - 1]!;
+  let text = `M${points[0]!.x},${points[0]!.y}`;
+  for (let i = 1; i < points.length - 1; i++) {
+    const at = points[i]!, next = points[i + 1]!;
+    text += `Q${at.x},${at.y} ${(at.x + next.x) / 2},${(at.y + next.y) / 2}`;
+  }
+  return `${text}L${last.x},${last.y}`;
+}
+
+/** Out at the right side of a node and in again, for a node that calls itself. */
+function loop({ x, y }: Point): Point[] {
+  const side = x + WIDTH / 2;
+  return [{ x: side, y: y - 12 }, { x: side + 26, y: y - 16 }, { x: side + 26, y: y + 16 },
+    { x: side + 1, y: y + 12 }];
+}
+
 const cut = (text: string, most: number) =>
   text.length > most ? text.slice(0, most - 1) + "…" : text;
 
@@ -59,11 +79,6 @@ export function Graph({ model }: { model: Model }) {
   if (!sum.nodes.length) return <Empty>No call is recorded yet.</Empty>;
   const { width = 100, height = 100 } = laid.graph() as { width?: number; height?: number };
   const dark = isDark(), most = Math.max(...sum.edges.map((edge) => edge.calls), 1);
-  const path = (points: { x: number; y: number }[]) => points.map((point, i) => {
-    if (i === 0) return `M${point.x},${point.y}`;
-    const before = points[i - 1]!, middle = (before.y + point.y) / 2;
-    return `C${before.x},${middle} ${point.x},${middle} ${point.x},${point.y}`;
-  }).join("");
   return <section class="graph" aria-label="Graph of nodes">
     <div class="bar"><span class="title">Nodes</span>
       <span class="dim">{sum.left ? `${grouped(sum.left)} more took less time` : ""}</span>
@@ -74,15 +89,16 @@ export function Graph({ model }: { model: Model }) {
     <div class="scroll" tabIndex={0}>
       <svg width={width * zoom} height={height * zoom} viewBox={`0 0 ${width} ${height}`}
         role="group" aria-label="Nodes and who calls them">
-        <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"
-          markerHeight="7" orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" class="tip-of" />
-        </marker></defs>
+        <defs>{["", "failed"].map((kind) => <marker key={kind} viewBox="0 0 8 8" refX="7" refY="4"
+          id={kind ? "arrow-failed" : "arrow"} markerWidth="9" markerHeight="9" orient="auto"
+          markerUnits="userSpaceOnUse"><path d="M0 0 8 4 0 8z" class={`tip-of ${kind}`} />
+        </marker>)}</defs>
         {sum.edges.map((edge) => {
-          const { points } = laid.edge(String(edge.from), String(edge.to)) as
-            { points: { x: number; y: number }[] };
+          const points = edge.from === edge.to ? loop(laid.node(String(edge.from)) as Point)
+            : (laid.edge(String(edge.from), String(edge.to)) as { points: Point[] }).points;
           const middle = points[Math.floor(points.length / 2)]!;
           return <g key={`${edge.from}-${edge.to}`} class={edge.failed ? "edge failed" : "edge"}>
-            <path d={path(points)} marker-end="url(#arrow)"
+            <path d={curve(points)} marker-end={`url(#arrow${edge.failed ? "-failed" : ""})`}
               stroke-width={1 + 2.5 * (Math.log1p(edge.calls) / Math.log1p(most))} />
             <text x={middle.x + 6} y={middle.y}>{grouped(edge.calls)}</text>
           </g>;
@@ -97,7 +113,7 @@ export function Graph({ model }: { model: Model }) {
               <rect width={WIDTH} height={HEIGHT} rx="9" />
               <rect width="5" height={HEIGHT - 20} x="8" y="10" rx="2.5"
                 style={{ fill: paint.solid }} class="mark" />
-              <text x="22" y="24" class="name">{cut(name, 23)}</text>
+              <text x="22" y="24" class="name">{cut(name, 20)}</text>
               <text x="22" y="43" class="sum">{grouped(one.calls)}× · {duration(one.total)}</text>
               {one.failed > 0 && <text x={WIDTH - 10} y="43" class="bad" text-anchor="end">
                 {grouped(one.failed)} ✕</text>}

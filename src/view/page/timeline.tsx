@@ -12,7 +12,7 @@ import type { Model } from "./model";
 import { shade } from "./parts";
 import { change, field } from "./place";
 
-const AXIS = 22, MAP = 26, TOP = AXIS + MAP, LANE = 20, BAR = 16, LETTER = 6.3;
+const AXIS = 22, MAP = 26, TOP = AXIS + MAP, LANE = 20, BAR = 16, LETTER = 6.9;
 const SPAN_LEAST = 2e-6;
 
 interface View { from: number; to: number; y: number }
@@ -43,7 +43,7 @@ class Drawing {
 
   lookUp(): void {
     const style = getComputedStyle(this.canvas);
-    for (const name of ["bg", "line", "dim", "text", "failed", "accent", "cancelled", "soft"])
+    for (const name of ["bg", "line", "dim", "text", "failed", "accent", "cancelled", "soft", "critical"])
       this.css[name] = style.getPropertyValue(`--${name}`).trim();
     this.paintsFor = "";
     const tile = document.createElement("canvas");
@@ -149,8 +149,16 @@ class Drawing {
     this.clamp();
     ink.fillStyle = this.css["bg"]!;
     ink.fillRect(0, 0, this.width, this.height);
+    this.drawGrid(ink);
     this.drawBars(ink);
     this.drawAxis(ink);
+  }
+
+  private drawGrid(ink: CanvasRenderingContext2D): void {
+    const { view, width } = this, span = view.to - view.from, step = niceStep(span, width);
+    ink.fillStyle = this.css["soft"]!;
+    for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step)
+      ink.fillRect(Math.round(((t - view.from) / span) * width), TOP, 1, this.height - TOP);
   }
 
   private drawAxis(ink: CanvasRenderingContext2D): void {
@@ -165,9 +173,7 @@ class Drawing {
     const step = niceStep(span, width);
     for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) {
       const x = Math.round(((t - view.from) / span) * width) + 0.5;
-      ink.globalAlpha = 0.6;
-      ink.beginPath(); ink.moveTo(x, MAP + AXIS - 5); ink.lineTo(x, this.height); ink.stroke();
-      ink.globalAlpha = 1;
+      ink.beginPath(); ink.moveTo(x, TOP - 6); ink.lineTo(x, TOP); ink.stroke();
       ink.fillStyle = css["dim"]!;
       ink.fillText(tick(t, step), x + 4, MAP + AXIS / 2);
     }
@@ -281,11 +287,11 @@ class Drawing {
     }
     const segments = this.critical ? this.model.critical.segments.get(p) : undefined;
     if (segments) {
-      ink.fillStyle = this.css["text"]!;
+      ink.fillStyle = this.css["critical"]!;
       for (let i = 0; i < segments.length; i += 2) {
         const left = Math.max((segments[i]! - this.view.from) * scale, x);
         const right = Math.min((segments[i + 1]! - this.view.from) * scale, x + wide);
-        if (right - left > 0.3) ink.fillRect(left, y - 2, right - left, 2);
+        if (right - left > 0.3) ink.fillRect(left, y - 2, right - left, 3);
       }
     }
     if (wide > 34) {
@@ -422,7 +428,7 @@ export function Timeline({ model }: { model: Model }) {
       <span class="space" />
       <button class={`chip ${critical ? "on" : ""}`} aria-pressed={critical}
         title="What the end of the run has waited for"
-        onClick={() => change({ critical: critical ? "off" : "" })}>critical path</button>
+        onClick={() => change({ critical: critical ? "off" : "" })}><i class="l-critical" />critical path</button>
       <button class="icon" title="Zoom in (w)" aria-label="Zoom in"
         onClick={() => made!.zoom(0.6, made!.width / 2)}>+</button>
       <button class="icon" title="Zoom out (s)" aria-label="Zoom out"
