@@ -1,6 +1,6 @@
 // The page of 'railtracks view'.
+import { signal } from "@preact/signals";
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import { state } from "./live";
 import { nextTheme, notice, theme } from "./parts";
 import { change, field, place } from "./place";
@@ -30,34 +30,33 @@ function Help({ close }: { close: () => void }) {
     </dl><button onClick={close} ref={(element) => element?.focus()}>Close</button></div></div>;
 }
 
+const help = signal(false);
+
+addEventListener("keydown", (event) => {
+  const at = event.target as HTMLElement, { run } = place.value;
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName);
+  if (event.key === "Escape") {
+    if (help.value) help.value = false;
+    else if (typing) at.blur();
+    else if (field("call")) change({ call: "" });
+    else if (run !== null) location.hash = "#/";
+    return;
+  }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const view = { 1: "", 2: "timeline", 3: "graph", 4: "log" }[event.key];
+  if (event.key === "?") help.value = !help.value;
+  else if (event.key === "/") document.getElementById("search")?.focus();
+  else if (view !== undefined && run !== null) change({ view }, true);
+  else if (["ArrowDown", "ArrowUp", "j", "k"].includes(event.key) && at === document.body) {
+    const list = document.querySelector<HTMLElement>("main .scroll");
+    list?.focus();
+    list?.dispatchEvent(new KeyboardEvent("keydown", { key: event.key }));
+  } else return;
+  event.preventDefault();
+});
+
 function Page() {
-  const [help, setHelp] = useState(false), { run } = place.value;
-  useEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      const at = event.target as HTMLElement;
-      const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName);
-      if (event.key === "Escape") {
-        if (help) setHelp(false);
-        else if (typing) at.blur();
-        else if (field("call")) change({ call: "" });
-        else if (run !== null) location.hash = "#/";
-        return;
-      }
-      if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      const view = { 1: "", 2: "timeline", 3: "graph", 4: "log" }[event.key];
-      if (event.key === "?") setHelp(!help);
-      else if (event.key === "/") document.getElementById("search")?.focus();
-      else if (view !== undefined && run !== null) change({ view }, true);
-      else if (["ArrowDown", "ArrowUp", "j", "k"].includes(event.key) && at === document.body) {
-        const list = document.querySelector<HTMLElement>("main .scroll");
-        list?.focus();
-        list?.dispatchEvent(new KeyboardEvent("keydown", { key: event.key }));
-      } else return;
-      event.preventDefault();
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  }, [help, run]);
+  const { run } = place.value;
   return <>
     <header class="top">
       <a class="logo" href="#/"><img src="/icon.svg" width="22" height="22" alt="" />
@@ -69,10 +68,10 @@ function Page() {
       <button class="icon" onClick={nextTheme} title={`Colours: ${theme.value}`}
         aria-label={`Colours: ${theme.value}`}>{theme.value === "auto" ? "◐"
           : theme.value === "light" ? "☀" : "☾"}</button>
-      <button class="icon" onClick={() => setHelp(true)} title="Keys (?)" aria-label="Keys">?</button>
+      <button class="icon" onClick={() => { help.value = true; }} title="Keys (?)" aria-label="Keys">?</button>
     </header>
     {run === null ? <Runs /> : <RunView key={run} name={run} />}
-    {help && <Help close={() => setHelp(false)} />}
+    {help.value && <Help close={() => { help.value = false; }} />}
     <div class={notice.value ? "notice on" : "notice"} role="status">{notice.value}</div>
   </>;
 }
