@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "view.h"
+
+enum { POLITE = 5 };
 
 /* The signals that end us; those we were started to ignore do not. */
 static void ending(sigset_t *set) {
@@ -53,6 +56,7 @@ static int view(lua_State *L) {
   luaL_checktype(L, 4, LUA_TFUNCTION);
   ending(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);  // for the threads too, which inherit it
+  setpriority(PRIO_PROCESS, 0, POLITE);  // those too: what is looked at goes first
   if (rt_view_open(&v, &options, &error) < 0) {
     lua_pushstring(L, error ? error : "not enough memory");
     free(error);

@@ -202,6 +202,14 @@ rt_model *rt_models_of(rt_models *m, rt_source *s, const rt_run_record *run) {
   return NULL;
 }
 
+int64_t rt_models_count(const rt_models *m, const rt_source *s, int64_t run) {
+  for (int i = 0; i < RT_MODELS; i++) {
+    const rt_model *at = &m->models[i];
+    if (at->run == run && at->opened == s->opened && !at->more) return at->count;
+  }
+  return -1;
+}
+
 void rt_models_close(rt_models *m) {
   for (int i = 0; i < RT_MODELS; i++) clear(&m->models[i]);
 }

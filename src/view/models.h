@@ -57,6 +57,9 @@ typedef struct rt_models {
 /* The run's model, up to date; NULL on failure (the source says why). */
 rt_model *rt_models_of(rt_models *m, rt_source *s, const rt_run_record *run);
 
+/* How many calls of the run were there when its model was last refreshed; -1 if it has none. */
+int64_t rt_models_count(const rt_models *m, const rt_source *s, int64_t run);
+
 void rt_models_close(rt_models *m);
 
 #endif

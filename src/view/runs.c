@@ -49,7 +49,10 @@ static void write_run(rt_buf *b, const rt_run_record *run, int64_t calls, bool w
 }
 
 void rt_api_run(rt_request *q, const rt_run_record *run) {
-  int64_t calls = count_calls(q->source, run);
+  int64_t calls = -1;
+  // Who looks at a run that goes on asks often, and for its calls next.
+  if (run->status == RT_RUNNING) calls = rt_models_count(q->models, q->source, run->run);
+  if (calls < 0) calls = count_calls(q->source, run);
   if (calls < 0) {
     rt_request_broken(q);
     return;

@@ -18,9 +18,10 @@ function read(event: LoggedEvent): { level: string; message: string; rest: strin
   const value = event.value === null ? null : parse(event.value);
   if (event.kind === "log" && value?.kind === "table") {
     const of = (key: string) => value.items[value.keys.indexOf(key)];
-    const fields = of("fields");
-    const rest = fields?.kind === "table" ? fields.keys.map((key, i) =>
-      `${key}=${plain(fields.items[i]) || "…"}`).join(" ") : "";
+    const pairs = (table: Value | undefined): string[] => table?.kind !== "table" ? []
+      : table.keys.flatMap((key, i) => key === "level" || key === "message" ? []
+        : key === "fields" ? pairs(table.items[i]) : [`${key}=${plain(table.items[i]) || "…"}`]);
+    const rest = pairs(value).join(" ");
     return { level: plain(of("level")) || "info", message: plain(of("message")), rest };
   }
   return { level: event.kind, message: "", rest: event.value ?? "" };

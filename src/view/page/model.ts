@@ -66,14 +66,14 @@ export class Model {
       this.problem.value = (error as Error).message;
       if (error instanceof Refused && error.status === 404) wanted.value = false;
     }
-    // A large run takes its time: no more than a third of it all.
+    // What takes long is asked for less often: the run itself wants the processor, too.
     const spent = performance.now() - from;
     setTimeout(() => {
       this.busy = false;
       if (!this.again || this.stop.signal.aborted) return;
       this.again = false;
       void this.refresh();
-    }, Math.min(2000, Math.max(60, 2 * spent)));
+    }, Math.min(3000, Math.max(80, 6 * spent)));
   }
 
   get lanes(): Lanes {

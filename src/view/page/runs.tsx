@@ -91,7 +91,13 @@ export function Runs() {
     });
   }, [news]);
 
-  const runs = held?.runs ?? [];
+  const runs = held?.runs ?? [], [, again] = useState(0);
+  const going = runs.some((run) => run.status === "running");
+  useEffect(() => { // their durations grow
+    if (!going) return;
+    const timer = setInterval(() => again((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, [going]);
   const open = (index: number) => {
     const run = runs[index];
     if (run) location.hash = address(run.id);
