@@ -232,6 +232,41 @@ return function(bench)
     bounds = {},
   }
 
+  -- Somebody looks on in a browser, as scripts/bench.d/look.lua does.
+  local function viewed(what, count)
+    return function()
+      local file = fresh("viewed.db")
+      local pipe = io.popen(("%s view --port 0 --journal %s & echo $!; wait"):format(program, file))
+      local pid, address = pipe:read("l", "l")
+      os.execute(("%s run --journal none %slook.lua %s >/dev/null 2>&1 &"):format(
+        program, here, address))
+      local all = measure { program, "run", "--journal", file, here .. "railtracks.lua", what,
+        count }
+      os.execute("kill " .. pid)  -- who looks on ends with it
+      pipe:close()
+      return all
+    end
+  end
+  local function alone(what, count)
+    return function()
+      return measure { program, "run", "--journal", fresh("alone.db"), here .. "railtracks.lua",
+        what, count }
+    end
+  end
+  row {
+    name = "view", title = "a run that is looked at in a browser meanwhile", figure = "ms",
+    repetitions = 5,
+    contenders = {
+      { "5,000 calls/s", alone("paced", "20000") },
+      { "5,000 calls/s, looked at", viewed("paced", "20000") },
+      { "a million calls", alone("call", "1000000") },
+      { "a million calls, looked at", viewed("call", "1000000"), beside = "a million calls" },
+    },
+    bounds = {
+      { "5,000 calls/s, looked at", "ms", beside = "5,000 calls/s", at_most = 1.1 },
+    },
+  }
+
   row {
     name = "start", title = "a script that says hello, the whole process",
     figure = "wall_ms", repetitions = 41, memory = true,
