@@ -158,6 +158,13 @@ outer()]]
     assert.equal("1000000\n", results("#'" .. ("z"):rep(1000000) .. "'"))
   end)
 
+  it("are none where there is no standard input, which is told", function()
+    local output, said, status =
+      helper.shell(("RAILTRACKS_JOURNAL=none %s <&-"):format(helper.quote(helper.program)))
+    assert.same({ "", "railtracks: cannot read standard input: Bad file descriptor\n", 1 },
+      { output, said, status })
+  end)
+
   it("print nothing at all where nothing comes", function()
     assert.equal("", results "")
     assert.equal("", results "\n\n-- nothing\n")

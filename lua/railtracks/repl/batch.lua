@@ -6,15 +6,16 @@ local reader = require "railtracks.repl.reader"
 
 local INPUT = 0
 
---- `for line in lines()`: the lines of standard input. While none is there others run.
-local function lines()
+--- `for line in lines(failed)`: the lines of standard input. While none is there others run. What
+--- is wrong with it is told to `failed`, and ends them.
+local function lines(failed)
   local poll = console.poll(INPUT)  -- nothing for a plain file, which never lets us wait
   local rest, ended = "", false
   local function fill()
     if poll then console.wait(nil, poll) end
     local more, problem = console.read(INPUT)
-    if not more and problem then error("cannot read standard input: " .. problem, 0) end
-    ended = more == ""
+    if not more and problem then failed("cannot read standard input: " .. problem) end
+    ended = more == "" or problem ~= nil
     rest = rest .. (more or "")
   end
   return function()
@@ -40,11 +41,12 @@ end
 local batch = {}
 
 --- Calls `use(source, first)` with each piece that can be run and the number of its first
---- line, until it returns false.
+--- line, until it returns false. Returns what is wrong with the input, or nil.
 function batch.each(use)
+  local wrong
   local collector = reader.collector "=stdin"
   local number, first = 0, 1
-  for line in lines() do
+  for line in lines(function(problem) wrong = problem end) do
     number = number + 1
     if collector.is_empty() then first = number end
     if number == 1 then line = line:gsub("^\u{FEFF}", ""):gsub("^#!.*", "") end
@@ -52,17 +54,22 @@ function batch.each(use)
     if source and kind ~= "nothing" and not use(source, first) then return end
   end
   local rest = collector.rest()
-  if rest then use(rest, first) end
+  if rest and not wrong then use(rest, first) end
+  return wrong
 end
 
 --- Runs all of it in the session. Returns whether all went well, else what was wrong.
 function batch.run(session)
   session.place = "stdin"
   local ok = true
-  batch.each(function(source, first)
+  local wrong = batch.each(function(source, first)
     ok = session:run_piece(reader.piece(source, "=stdin"), first)
     return ok and not session.left
   end)
+  if wrong then
+    io.stderr:write("railtracks: ", wrong, "\n")
+    return false, wrong
+  end
   if not ok then return false, session.problem end
   if session.left then return true end
   return session:finish(), "a line has failed after it had returned"
