@@ -230,6 +230,34 @@ describe("the program", function()
       assert.matches("991 more calls", (program { "show", "--limit", "10" }))
     end)
 
+    it("shows some of the calls, with their ids", function()
+      place:run { "run", "-e", [[
+        local rt = require "railtracks"
+        local nap = rt.function_node("nap", function(s)
+          rt.sleep(s)
+          if s == 0 then error "no" end
+        end)
+        for _, s in ipairs { 0.001, 0, 0.03, 0.01 } do pcall(rt.call, nap, s) end
+      ]] }
+      local function ids(...)
+        local found = {}
+        for id in place:run({ "show", ... }):gmatch "\n +[%d.]+ %S+ +%S+ (1[%d.]*) %S" do
+          found[#found + 1] = id
+        end
+        return table.concat(found, " ")
+      end
+      assert.equal("1.2", ids "--failed")
+      assert.equal("1.1 1.2 1.3 1.4", ids("--node", "nap"))
+      assert.equal("1.3 1.4", ids("--node", "nap", "--slowest", "2"))
+      assert.equal("", ids("--node", "other"))
+      local flat = place:run { "show", "--depth", "1" }
+      assert.matches("nap%(0.03%)", flat)
+      assert.is_nil(flat:find "sleep")
+      local json = place:run { "show", "--failed", "--json" }
+      assert.equal(1, select(2, json:gsub('"node":', "")))
+      assert.equal(2, (select(3, place:run { "show", "--slowest", "0" })))
+    end)
+
     it("cuts a run of a million calls and says so", function()
       local _, said, status = program { "-e", [[
         local rt = require "railtracks"

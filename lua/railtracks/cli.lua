@@ -29,6 +29,14 @@ local function count(text)
   return number
 end
 
+local ages = { s = 1, m = 60, h = 3600, d = 86400, w = 7 * 86400 }
+
+local function age(given)
+  local number, unit = given:match "^(%d+)([smhdw])$"
+  number = math.tointeger(tonumber(number))
+  return number and number < 1000000000 and number * ages[unit] or nil
+end
+
 --- More than nothing of what `read` reads.
 local function positive(read)
   return function(given)
@@ -75,6 +83,8 @@ local kinds = {
     read = function(given) return (given == "text" or given == "json") and given or nil end,
     wants = "text or json",
   },
+  number = { read = positive(count), wants = "a whole number, not 0" },
+  age = { read = age, wants = "an age such as 90s, 15m, 12h, 30d or 8w" },
   exported = {
     read = function(given) return require "railtracks.export".formats[given] and given end,
     wants = "otlp, perfetto, mermaid, json or csv",
@@ -109,7 +119,11 @@ local options_of = {
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
   },
+  stats = { ["--json"] = "flag", ["--runs"] = "number", ["--journal"] = "text" },
+  diff = { ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text" },
+  prune = { ["--older"] = "age", ["--keep"] = "count", ["--journal"] = "text" },
   show = {
+    ["--failed"] = "flag", ["--node"] = "text", ["--slowest"] = "number", ["--depth"] = "count",
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
   },
   view = {
@@ -374,6 +388,35 @@ end
 function commands.show(args, at)
   return with_journal("show", args, at, 1, function(reader, options, words)
     require("railtracks.show").run(reader, words[1] or "@1", options, out)
+  end)
+end
+
+function commands.stats(args, at)
+  return with_journal("stats", args, at, math.maxinteger, function(reader, options, words)
+    require "railtracks.stats"(reader, words, options, out)
+  end)
+end
+
+function commands.diff(args, at)
+  local given, names = read_options_and_words("diff", args, at, 2)
+  if given and not given.help and not names[2] then
+    return complain("diff: which two runs? %s", see_help "diff")
+  end
+  local differs
+  local status = with_journal("diff", args, at, 2, function(reader, options, words)
+    differs = require "railtracks.diff"(reader, words, options, out)
+  end)
+  return differs and FAILED or status
+end
+
+function commands.prune(args, at)
+  local given = read_options_and_words("prune", args, at, 0)
+  if given and not (given.help or given.older or given.keep) then
+    return complain("prune: --older or --keep is needed; %s", see_help "prune")
+  end
+  return with_journal("prune", args, at, 0, function(reader, options)
+    reader:close()
+    require "railtracks.prune"(core.journal_path(), options, out)
   end)
 end
 

@@ -11,6 +11,9 @@ usage: railtracks                                   type Lua and see what it doe
        railtracks attach [OPTION...] PATH           look into a program that runs
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
+       railtracks stats [OPTION...] [RUN...]        sum up nodes over runs
+       railtracks diff [OPTION...] RUN RUN          show where two runs went apart
+       railtracks prune [OPTION...]                 remove old runs
        railtracks export [OPTION...] RUN            write a run in the format of another tool
        railtracks view [OPTION...]                  show them in a browser, live
        railtracks new-plugin DIR                    write a small plugin of native nodes
@@ -95,9 +98,48 @@ Shows a run as a tree of its calls. RUN is a unique beginning or end of a run's 
 for the newest, @2 for the one before (default: @1).
 
   --json              print one JSON object {"run": {...}, "calls": [...]}
+  --failed            only the calls that failed, with their ids
+  --node NAME         only the calls of that node
+  --slowest N         only the N calls that took longest
+  --depth N           only N levels below the root
   --limit N           at most N calls (default 200)
   --all               all of them
   --journal FILE      the journal to read
+]]
+
+help.stats = [[
+usage: railtracks stats [OPTION...] [RUN...]
+
+Sums up the calls of each node, over the RUNs or the newest ones: how many, how many failed,
+how long they took (percentiles within 1 %).
+
+  --runs N            the newest N runs (default 20)
+  --json              print a JSON object, durations in seconds
+  --journal FILE      the journal to read
+]]
+
+help.diff = [[
+usage: railtracks diff [OPTION...] RUN RUN
+
+Shows where two runs went apart: calls that only one of them has, and those whose node,
+arguments, status, results or error differ. Calls are matched by their ids.
+
+  --limit N           at most N differences (default 200)
+  --all               all of them
+  --journal FILE      the journal to read
+
+Exit status: 0 when no call is different, 1 when one is.
+]]
+
+help.prune = [[
+usage: railtracks prune [OPTION...]
+
+Removes old runs with all that was recorded of them, and gives their room back to the disk.
+Runs that have not ended stay. It may be used while others record.
+
+  --older AGE         those that ended longer ago: 90s, 15m, 12h, 30d, 8w
+  --keep N            those that are not among the newest N
+  --journal FILE      the journal
 ]]
 
 help.export = [[

@@ -23,6 +23,10 @@ local COLOURS = {
 ---@field limit integer?   at most so many calls or runs; -1 for all
 ---@field width integer?   columns of the terminal
 ---@field colour boolean?
+---@field failed boolean?  only the calls that failed; a flat list, as with the next two
+---@field node string?     only those of the node
+---@field slowest integer? only so many, the longest first
+---@field depth integer?   only so many levels below the root
 ---@field ids boolean?     the ids of calls in front of their names
 ---@field more_hint string?  how to see what is not shown
 
@@ -372,6 +376,48 @@ local function print_error(run, options, out)
   end
 end
 
+-- ---- some of the calls ----
+
+local function length_of(call)
+  return call.started_at and call.ended_at and call.ended_at - call.started_at or -1
+end
+
+--- Iterates over the calls that failed, or of a node, or took longest: a flat list, in the order
+--- of the tree or, for the slowest, of their durations. Returns how many there are, too.
+local function choose(calls, options)
+  local chosen, slowest = {}, options.slowest
+  for call in calls "tree" do
+    if (not options.failed or call.status == "failed")
+      and (not options.node or call.node == options.node) then
+      call.depth = 0
+      chosen[#chosen + 1] = call
+      if slowest and #chosen >= 2 * slowest + 1000 then
+        table.sort(chosen, function(a, b) return length_of(a) > length_of(b) end)
+        for i = #chosen, slowest + 1, -1 do chosen[i] = nil end
+      end
+    end
+  end
+  if slowest then
+    table.sort(chosen, function(a, b) return length_of(a) > length_of(b) end)
+    for i = #chosen, slowest + 1, -1 do chosen[i] = nil end
+  end
+  local at = 0
+  return function()
+    at = at + 1
+    return chosen[at]
+  end, #chosen
+end
+
+--- The calls that are no deeper than that; the root is 0.
+local function shallow(calls, depth)
+  local next_call, state, first, closing = calls "tree"
+  return function()
+    local call
+    repeat call = next_call() until not call or call.depth <= depth
+    return call
+  end, state, first, closing
+end
+
 --- Prints one run: as a tree, or as {"run":..., "calls":[...]}.
 ---@param reader railtracks.journal.Reader
 ---@param run railtracks.journal.Run|string|nil   "@1" if nil
@@ -380,8 +426,10 @@ end
 function show.run(reader, run, options, out)
   if type(run) ~= "table" then run = reader:run(run or "@1") end
 
+  local function all(order) return reader:calls(run, -1, order) end
+  local chosen = options.failed or options.node or options.slowest
   if options.json then
-    return json_whole(run, function() return reader:calls(run) end, out)
+    return json_whole(run, chosen and function() return choose(all, options) end or all, out)
   end
 
   local paint = painter(options)
@@ -390,8 +438,16 @@ function show.run(reader, run, options, out)
     run.calls == 1 and "1 call" or grouped(run.calls) .. " calls"))
   out(paint("dim", ("run %s  started %s"):format(
     clean(run.id), local_time(run.started_at))) .. "\n\n")
-  local limit = options.limit or DEFAULT_CALLS
-  show.tree(function() return reader:calls(run, limit, "tree") end, run.calls, options, out)
+  if chosen then
+    local calls, found = choose(all, options)
+    options.ids = true
+    show.tree(function() return calls end, found, options, out)
+  elseif options.depth then
+    show.tree(function() return shallow(all, options.depth) end, nil, options, out)
+  else
+    local limit = options.limit or DEFAULT_CALLS
+    show.tree(function() return reader:calls(run, limit, "tree") end, run.calls, options, out)
+  end
   if run.error then print_error(run, options, out) end
 end
 

@@ -6,6 +6,8 @@
  *   reader:calls(run [, limit [, "tree"]]) for call in ... do; run as above, or its name;
  *                                          in start order, or each below its caller
  *   reader:close()
+ *   journal.prune(path, count)             removes so many of the oldest ended runs at most:
+ *                                          how many, and the bytes given back to the disk
  *
  * A run is {number, id, name, status, started_at, ended_at, calls, error, script,
  * script_hash, host, pid, parent_run, parent_call}; a call is {id, parent, node, kind,
@@ -244,7 +246,37 @@ static const luaL_Reg reader_methods[] = {
     {"close", close_reader}, {NULL, NULL},
 };
 
-static const luaL_Reg module_functions[] = {{"open", open_reader}, {NULL, NULL}};
+/* Closes the store and raises why. */
+_Noreturn static void fail_store(lua_State *L, rt_store *s) {
+  lua_pushstring(L, rt_store_error(s));
+  s->api->close(s);
+  fail(L, lua_tostring(L, -1));
+}
+
+static int prune(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_Integer count = luaL_checkinteger(L, 2), removed = 0;
+  rt_store *s;
+  char *error;
+  int64_t run, bytes = 0;
+  if (rt_sqlite_open(&s, path, &error) < 0) {
+    lua_pushstring(L, error ? error : "not enough memory");
+    free(error);
+    fail(L, lua_tostring(L, -1));
+  }
+  for (; removed < count; removed++) {
+    if (s->api->drop_oldest(s, &run) < 0) fail_store(L, s);
+    if (!run) break;
+  }
+  if (removed && s->api->compact(s, &bytes) < 0) fail_store(L, s);
+  s->api->close(s);
+  lua_pushinteger(L, removed);
+  lua_pushinteger(L, bytes);
+  return 2;
+}
+
+static const luaL_Reg module_functions[] = {
+    {"open", open_reader}, {"prune", prune}, {NULL, NULL}};
 
 /* Makes the class 'name', which 'close' ends, and leaves its metatable at the top. */
 static void new_class(lua_State *L, const char *name, lua_CFunction close) {

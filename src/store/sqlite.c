@@ -283,6 +283,28 @@ static int drop_oldest(rt_store *base, int64_t *number) {
   return run(s, stmt);
 }
 
+static int64_t file_bytes(sqlite_store *s) {
+  int64_t pages = read_count(s, PAGE_COUNT);
+  return pages < 0 ? -1 : pages * s->page_size;
+}
+
+static int compact(rt_store *base, int64_t *bytes) {
+  sqlite_store *s = self(base);
+  int64_t before = file_bytes(s);
+  *bytes = 0;
+  if (before < 0) return -1;
+  for (int i = 0; i < STATEMENTS; i++) sqlite3_reset(s->statements[i]);
+  int status = sqlite3_exec(s->db, "VACUUM", NULL, NULL, NULL);
+  if (status == SQLITE_BUSY || status == SQLITE_LOCKED) return 0;
+  if (status != SQLITE_OK) return failed(s, status);
+  // The file itself becomes shorter when what the log has is in it.
+  sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int64_t after = file_bytes(s);
+  if (after < 0) return -1;
+  if (after < before) *bytes = before - after;
+  return 0;
+}
+
 /* ---- open and close ---- */
 
 /* The log stays behind, so that closing need not wait for the disk, until it is large
@@ -304,7 +326,8 @@ static void close_store(rt_store *base) {
 static const rt_store_api sqlite_api = {
     .begin = begin, .commit = commit, .rollback = rollback, .run_begin = run_begin,
     .run_end = run_end, .call_add = call_add, .call_update = call_update,
-    .event_add = event_add, .size = size, .drop_oldest = drop_oldest, .close = close_store,
+    .event_add = event_add, .size = size, .drop_oldest = drop_oldest, .compact = compact,
+    .close = close_store,
 };
 
 int rt_sqlite_open(rt_store **out, const char *path, char **error) {

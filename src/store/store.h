@@ -106,6 +106,9 @@ typedef struct rt_store_api {
   /* Removes the oldest ended run, its calls and events, and sets *run to its number;
    * 0 when there is none left to remove. Not inside a group. */
   int (*drop_oldest)(rt_store *s, int64_t *run);
+  /* Gives the room of what was removed back to the disk and sets *bytes to how much; 0 when
+   * somebody else uses the store just now. */
+  int (*compact)(rt_store *s, int64_t *bytes);
   void (*close)(rt_store *s);
 } rt_store_api;
 
