@@ -19,6 +19,7 @@ struct rt_socket {
   int armed;          // events that libuv looks for
   bool watchable;     // the poll was opened
   bool ours;          // made by open_socket, and closed by close_socket
+  bool connected;     // something has come from it
   ino_t inode;        // of such a one: tells whether the descriptor is still that socket
 };
 
@@ -99,6 +100,7 @@ static void socket_ready(uv_poll_t *poll, int status, int events) {
     s->armed = 0;
     return;
   }
+  if (status == 0 && (events & UV_READABLE)) s->connected = true;
   int flags = status < 0 ? CURL_CSELECT_ERR : 0;
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
@@ -132,7 +134,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *client, v
     if (!s) return 0;
     s->wanted = 0;
     // One that never came to be connected has been closed without a word.
-    if (!s->ours || !is_open(s)) drop_socket(s);
+    if (!s->ours || (!s->connected && !is_open(s))) drop_socket(s);
     return 0;
   }
   if (!s) s = add_socket(http, fd);
