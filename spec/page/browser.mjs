@@ -1,12 +1,14 @@
 // For the specs of the page: a folder with a journal, the program in it, a browser.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const root = new URL("../..", import.meta.url).pathname;
-const { chromium } = createRequire(root + "src/view/page/package.json")("playwright-core");
+const require = createRequire(root + "src/view/page/package.json");
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 export const program = process.env.RT_PROGRAM ?? root + "build/railtracks";
 export const shots = process.env.RT_SHOTS ?? root + "build/page";
@@ -82,4 +84,12 @@ export async function openPage(browser, address, options = {}) {
   });
   await page.goto(address);
   return page;
+}
+
+/** What keeps people from reading or using the page as it is now (WCAG 2.1 A and AA). */
+export async function barriers(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document,
+    { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 120)}`);
 }

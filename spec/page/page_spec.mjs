@@ -1,7 +1,7 @@
 // The page in a real browser: node --test spec/page, once the program is built.
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { launch, openPage, Place, shots } from "./browser.mjs";
+import { barriers, launch, openPage, Place, shots } from "./browser.mjs";
 
 let browser, place;
 before(async () => { browser = await launch(); });
@@ -51,6 +51,7 @@ describe("the list of runs", () => {
     await page.waitForFunction(() => document.querySelectorAll("a.run-row").length === 1);
     assert.match(page.url(), /status=failed/);
     await page.getByRole("button", { name: "all", exact: true }).click();
+    await page.waitForFunction(() => document.querySelectorAll("a.run-row").length === 2);
     await page.getByLabel("Text in arguments").fill("NEEDLE");
     await page.waitForFunction(() => document.querySelectorAll("a.run-row").length === 1);
     assert.match(await page.locator("a.run-row").textContent(), /done/);
@@ -355,7 +356,7 @@ describe("a run of 200,000 calls", () => {
 
 describe("how it looks", () => {
   for (const colorScheme of ["light", "dark"]) for (const width of [1280, 400]) {
-    it(`is kept as pictures: ${colorScheme}, ${width} pixels wide`, async () => {
+    it(`is without barriers, and kept as pictures: ${colorScheme}, ${width} pixels wide`, async () => {
       place.record(FLOW);
       place.record(FLOW + "error 'in the end'");
       const page = await open("#/", { colorScheme, viewport: { width, height: 800 } });
@@ -368,6 +369,7 @@ describe("how it looks", () => {
         await page.screenshot({ path: `${shots}/${name}-${colorScheme}-${width}.png` });
         const wide = await page.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(wide <= width, `${name} is ${wide} pixels wide`);
+        assert.deepEqual(await barriers(page), [], name);
       }
       right(page);
     });

@@ -87,7 +87,7 @@ export function Graph({ model }: { model: Model }) {
       <button class="icon" aria-label="Zoom out" onClick={() => setZoom(zoom / 1.25)}>−</button>
       <button class="icon" aria-label="Natural size" onClick={() => setZoom(1)}>⤢</button></div>
     <div class="scroll" tabIndex={0}>
-      <svg width={width * zoom} height={height * zoom} viewBox={`0 0 ${width} ${height}`}
+      <svg class={zoom === 1 ? "fit" : ""} width={width * zoom} height={height * zoom} viewBox={`0 0 ${width} ${height}`}
         role="group" aria-label="Nodes and who calls them">
         <defs>{["", "failed"].map((kind) => <marker key={kind} viewBox="0 0 8 8" refX="7" refY="4"
           id={kind ? "arrow-failed" : "arrow"} markerWidth="9" markerHeight="9" orient="auto"

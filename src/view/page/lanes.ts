@@ -1,5 +1,5 @@
-// Where calls are drawn: a lane each, as near below their caller's as is free at that time, so
-// that calls which follow each other share a lane and calls at the same time never do.
+// Where calls are drawn: each below its caller, with all it calls as one block. Blocks that
+// follow each other share their lanes; those that overlap in time stand below each other.
 import { Calls, NONE } from "./calls";
 
 /** Finds the first lane from `from` on that is free at a time: a tree of minima. */
@@ -44,34 +44,86 @@ export interface Lanes {
   order: Uint32Array;    // places, lane by lane, as they began
 }
 
+const SAME = 5e-7; // seconds: what a time since 1970 cannot tell apart
+
+/** Places for blocks of one height, below each other; each is free again when its block ends. */
+class Pool {
+  readonly ends = new Ends();
+  readonly at: number[] = [];
+}
+
+/** Puts the calls that `p` has made below it: `rel` says how far. Returns what they take. */
+function pack(calls: Calls, list: number[], height: Uint32Array, rel: Uint32Array): number {
+  const { started } = calls;
+  let most = 0, total = 0, clusterEnd = -Infinity;
+  let pools = new Map<number, Pool>();
+  for (let i = 0; i < list.length; i++) {
+    const c = list[i]!, from = started[c]! + SAME, to = calls.endOf(c, Infinity), h = height[c]!;
+    if (from >= clusterEnd) { // nothing runs any more: begin anew, at the top
+      total = 0;
+      if (pools.size) pools = new Map();
+      const next = list[i + 1];
+      if (next === undefined || started[next]! + SAME >= to) { // nothing runs beside it
+        rel[c] = 0;
+        most = Math.max(most, h);
+        continue;
+      }
+    }
+    clusterEnd = Math.max(clusterEnd, to);
+    let pool = pools.get(h);
+    if (!pool) pools.set(h, pool = new Pool());
+    const slot = pool.ends.free(0, from);
+    if (slot >= pool.at.length) {
+      pool.at[slot] = total;
+      total += h;
+      most = Math.max(most, total);
+    }
+    pool.ends.set(slot, to);
+    rel[c] = pool.at[slot]!;
+  }
+  return most;
+}
+
 export function layOut(calls: Calls): Lanes {
-  const n = calls.count, { started, above } = calls;
-  const sorted = new Uint32Array(n);
-  let begun = 0;
+  const n = calls.count, { started, above, first, next } = calls;
+  const height = new Uint32Array(n).fill(1), rel = new Uint32Array(n);
+  const begun = (p: number) => !Number.isNaN(started[p]!);
+  const byStart = (a: number, b: number) => started[a]! - started[b]! || calls.seq[a]! - calls.seq[b]!;
+
+  const below = (from: number) => {
+    const list: number[] = [];
+    let ordered = true;
+    for (let c = from; c >= 0; c = next[c]!) {
+      if (!begun(c)) continue;
+      if (list.length && started[list[list.length - 1]!]! > started[c]!) ordered = false;
+      list.push(c);
+    }
+    return ordered ? list : list.sort(byStart);
+  };
+  for (let seq = calls.newest; seq >= 1; seq--) { // what is called comes after its caller
+    const p = calls.place(seq);
+    if (p >= 0 && first[p]! >= 0) height[p] = 1 + pack(calls, below(first[p]!), height, rel);
+  }
+  pack(calls, below(calls.roots[0] ?? NONE), height, rel);
+
+  const lane = new Int32Array(n).fill(NONE), places = new Uint32Array(n);
+  let count = 0, all = 0, ordered = true;
   for (let seq = 1; seq <= calls.newest; seq++) {
     const p = calls.place(seq);
-    if (p >= 0 && !Number.isNaN(started[p]!)) sorted[begun++] = p;
+    if (p < 0 || !begun(p)) continue;
+    const up = above[p]!;
+    lane[p] = (up >= 0 && lane[up]! >= 0 ? lane[up]! + 1 : 0) + rel[p]!;
+    if (lane[p]! >= count) count = lane[p]! + 1;
+    if (all && started[places[all - 1]!]! > started[p]!) ordered = false;
+    places[all++] = p;
   }
-  const places = sorted.subarray(0, begun);
-  let ordered = true;
-  for (let i = 1; i < begun && ordered; i++)
-    ordered = started[places[i - 1]!]! <= started[places[i]!]!;
-  if (!ordered) places.sort((a, b) => started[a]! - started[b]! || calls.seq[a]! - calls.seq[b]!);
-
-  const lane = new Int32Array(n).fill(NONE), ends = new Ends();
-  let count = 0;
-  for (let i = 0; i < begun; i++) {
-    const p = places[i]!, up = above[p]!;
-    const at = ends.free(up >= 0 && lane[up]! >= 0 ? lane[up]! + 1 : 0, started[p]!);
-    lane[p] = at;
-    ends.set(at, calls.endOf(p, Infinity));
-    if (at >= count) count = at + 1;
-  }
-  const starts = new Uint32Array(count + 1), order = new Uint32Array(begun);
-  for (let i = 0; i < begun; i++) starts[lane[places[i]!]! + 1]!++;
+  const sorted = places.subarray(0, all);
+  if (!ordered) sorted.sort(byStart);
+  const starts = new Uint32Array(count + 1), order = new Uint32Array(all);
+  for (const p of sorted) starts[lane[p]! + 1]!++;
   for (let i = 0; i < count; i++) starts[i + 1]! += starts[i]!;
   const filled = starts.slice();
-  for (let i = 0; i < begun; i++) order[filled[lane[places[i]!]!]!++] = places[i]!;
+  for (const p of sorted) order[filled[lane[p]!]!++] = p;
   return { lane, count, starts, order };
 }
 
