@@ -54,7 +54,10 @@ export class Place {
 
   async view(...words) {
     const child = this.start("view", "--port", "0", ...words);
-    return new Promise((found) => child.stdout.once("data", (line) => found(String(line).trim())));
+    return new Promise((found, lost) => {
+      child.stdout.once("data", (line) => found(String(line).trim()));
+      child.stderr.once("data", (line) => lost(new Error(String(line))));
+    });
   }
 
   sql(text) {

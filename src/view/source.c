@@ -91,8 +91,12 @@ int rt_source_ready(rt_source *s) {
   if (s->db && file.st_dev == s->device && file.st_ino == s->file) return 1;
   forget(s);
   free(s->error);
-  if (rt_sqlite_file_open(&s->db, s->path, false, &s->error) < 0)
-    return is_blank(s->path) ? 0 : -1;
+  // What is made a journal just now may be blank when it is opened and not when it is asked.
+  for (int tries = 1; rt_sqlite_file_open(&s->db, s->path, false, &s->error) < 0; tries++) {
+    if (is_blank(s->path)) return 0;
+    if (tries == 3) return -1;
+    free(s->error);
+  }
   sqlite3_busy_timeout(s->db, 1000);  // a browser waits for it
   s->device = file.st_dev;
   s->file = file.st_ino;

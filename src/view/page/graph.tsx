@@ -106,7 +106,7 @@ export function Graph({ model }: { model: Model }) {
         {sum.nodes.map((one) => {
           const at = laid.node(String(one.node)) as { x: number; y: number };
           const name = calls.names[one.node] ?? "?", paint = paintOf(name, dark);
-          return <a key={one.node} class="node" aria-label={`${name}: ${one.calls} calls`}
+          return <a key={one.node} class="node"
             href={address(place.value.run, { q: name })}>
             <g transform={`translate(${at.x - WIDTH / 2},${at.y - HEIGHT / 2})`}>
               <title>{name}</title>
