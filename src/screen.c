@@ -16,6 +16,7 @@ static struct {
   pthread_mutex_t lock;    // of what follows
   rt_engine *engine;
   rt_buf held;
+  int fd;                  // the terminal
   bool holds;
   volatile bool in_line;   // the last byte was no newline
 } screen = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -71,6 +72,7 @@ static FILE *open_stream(int fd, int mode) {
 
 bool rt_screen_open(rt_engine *e, lua_State *L) {
   screen.engine = e;
+  screen.fd = isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
   if (isatty(STDOUT_FILENO)) {
     FILE *stream = open_stream(STDOUT_FILENO, _IOLBF);
     if (!stream) return false;
@@ -90,7 +92,7 @@ bool rt_screen_open(rt_engine *e, lua_State *L) {
 static void let_pass(void) {
   pthread_mutex_lock(&screen.lock);
   screen.holds = false;
-  if (screen.held.size) write_out(STDOUT_FILENO, screen.held.data, screen.held.size);
+  if (screen.held.size) write_out(screen.fd, screen.held.data, screen.held.size);
   rt_buf_free(&screen.held);
   pthread_mutex_unlock(&screen.lock);
 }
@@ -139,8 +141,13 @@ static int write_through(lua_State *L) {
   size_t size;
   const char *text = luaL_checklstring(L, 1, &size);
   pthread_mutex_lock(&screen.lock);
-  write_out(STDOUT_FILENO, text, size);
+  write_out(screen.fd, text, size);
   pthread_mutex_unlock(&screen.lock);
+  return 0;
+}
+
+static int open_screen(lua_State *L) {
+  if (!rt_screen_open(rt_engine_of(L), L)) luaL_error(L, "not enough memory");
   return 0;
 }
 
@@ -153,6 +160,6 @@ static int at_line_start(lua_State *L) {
 void rt_screen_functions(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"at_line_start", at_line_start}, {"held", held}, {"hold", hold},
-      {"write", write_through}, {NULL, NULL}};
+      {"screen", open_screen}, {"write", write_through}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -21,6 +21,7 @@ void rt_screen_close(void);
 void rt_screen_new_line(void);
 
 /* Adds to the table at the top:
+ *   screen()          puts the streams in their place
  *   hold(bool)        from now on hold it back, or let it pass, what is held first
  *   held([all])       takes the lines that are held; with what is no whole line
  *   write(text)       writes to the terminal, past all that

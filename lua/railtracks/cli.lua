@@ -113,7 +113,7 @@ local options_of = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
-    ["--console"] = "text",
+    ["--console"] = "text", ["--progress"] = "flag",
   },
   export = { ["--format"] = "exported", ["--to"] = "text", ["--journal"] = "text" },
   runs = {
@@ -296,7 +296,9 @@ function commands.run(args, at)
     local problem = open_console(options.console)
     if problem then return tell("run: --console: " .. problem) end
   end
+  local progress = options.progress and require "railtracks.progress"()
   local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
+  if progress then progress:finish() end
   if options.console then require "railtracks.console".unlisten() end
   return exit_status(status, trace, problem)
 end

@@ -63,6 +63,7 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --log-format FORMAT text (default) or json
   --log-max SIZE      the log file becomes FILE.1 before it is larger (default 10M); five
                       are kept; 0 sets no bound
+  --progress          show what runs while it runs, and a summary, on standard error
   --console PATH         a socket at which 'railtracks attach PATH' looks into the program
 
 Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after

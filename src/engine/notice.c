@@ -27,7 +27,7 @@ int rt_level_named(const char *name) {
 void rt_notice_set_level(rt_engine *e, rt_level level) {
   rt_notices *n = &e->notices;
   n->level = (uint8_t)level;
-  n->listening &= RT_NOTICE_HANDLERS;
+  n->listening &= RT_NOTICE_HANDLERS | RT_NOTICE_TALLY;
   if (level <= RT_LEVEL_DEBUG) n->listening |= RT_NOTICE_LINES_STARTED;
   if (level <= RT_LEVEL_INFO) n->listening |= RT_NOTICE_LINES_ENDED;
 }
@@ -55,6 +55,7 @@ void rt_notice_close(rt_engine *e) {
   rt_sink_close(n->file, PATIENCE_NS);
   free(n->path);
   rt_buf_free(&n->line);
+  rt_tally_free(&n->tally);
   *n = (rt_notices){.level = RT_LEVEL_NONE};
 }
 
@@ -257,6 +258,9 @@ void rt_notice_end(rt_call *c, rt_status status, const rt_failure *failure) {
   rt_engine *e = c->run->engine;
   int64_t now = epoch_now(c);
   const char *name = rt_status_name(status);
+  if (e->notices.listening & RT_NOTICE_TALLY)
+    rt_tally_add(&e->notices.tally, c->node->name, c->node->name_size, status,
+                 now - c->spawned - c->run->epoch);
   if (e->notices.listening & RT_NOTICE_ENDED)
     tell_handlers(&(notice){.c = c, .event = "call_ended", .status = name, .failure = failure,
                             .at = now, .ends = true});

@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "error.h"
+#include "tally.h"
 
 typedef enum rt_level {
   RT_LEVEL_DEBUG, RT_LEVEL_INFO, RT_LEVEL_WARNING, RT_LEVEL_ERROR, RT_LEVEL_NONE,
@@ -21,6 +22,7 @@ enum {
   RT_NOTICE_HANDLERS = 31,          /* the ones above are asked for by handlers, */
   RT_NOTICE_LINES_STARTED = 32,     /* these by the level of the log */
   RT_NOTICE_LINES_ENDED = 64,
+  RT_NOTICE_TALLY = 128,            /* and calls that have ended are counted */
 };
 
 typedef struct rt_notices {
@@ -38,6 +40,7 @@ typedef struct rt_notices {
   int queue;                /* anchors the list of events that wait for it */
   lua_Integer first, last;  /* which of its items do */
   uint64_t lost;            /* events for which there was no memory */
+  rt_tally tally;           /* the calls that have ended, if they are counted */
   rt_buf line;              /* a line that is being made */
 } rt_notices;
 

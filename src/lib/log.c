@@ -153,6 +153,31 @@ static int listen_to(lua_State *L) {
   return 0;
 }
 
+/* core.tally(true): from now on calls that end are counted.
+ * core.tally() -> a list of {node, done, failed, cancelled, seconds} */
+static int tally(lua_State *L) {
+  static const char *const names[] = {"done", "failed", "cancelled"};
+  rt_notices *n = &rt_lib_engine(L)->notices;
+  if (lua_toboolean(L, 1)) {
+    n->listening |= RT_NOTICE_TALLY;
+    return 0;
+  }
+  lua_createtable(L, (int)n->tally.used, 0);
+  for (size_t i = 0, count = 0; i < n->tally.capacity; i++) {
+    const rt_count *c = &n->tally.counts[i];
+    if (!c->name) continue;
+    const int64_t counts[] = {c->done, c->failed, c->cancelled};
+    lua_createtable(L, 0, 5);
+    lua_pushlstring(L, c->name, c->size);
+    lua_setfield(L, -2, "node");
+    for (int k = 0; k < 3; k++) lua_pushinteger(L, counts[k]), lua_setfield(L, -2, names[k]);
+    lua_pushnumber(L, (lua_Number)c->ns / 1e9);
+    lua_setfield(L, -2, "seconds");
+    lua_rawseti(L, -2, (lua_Integer)++count);
+  }
+  return 1;
+}
+
 /* core.warn(message): a line of the engine's own. */
 static int warn(lua_State *L) {
   rt_text message;
@@ -189,7 +214,8 @@ static void read_environment(rt_engine *e) {
 void rt_lib_open_log(lua_State *L, rt_engine *e) {
   static const luaL_Reg functions[] = {
       {"broadcast", broadcast}, {"dispatch", dispatch}, {"listen", listen_to},
-      {"progress", progress}, {"set_log", set_log}, {"warn", warn}, {NULL, NULL}};
+      {"progress", progress}, {"set_log", set_log}, {"tally", tally},
+      {"warn", warn}, {NULL, NULL}};
   rt_lib_add(L, e, functions);
   lua_createtable(L, 0, RT_LEVEL_NONE);
   for (int level = 0; level < RT_LEVEL_NONE; level++) {

@@ -145,7 +145,8 @@ static int map_finish(lua_State *L, rt_task *task) {
 
 static void map_describe(const rt_task *task, rt_buf *out) {
   const rt_map *m = task->wait.other.on;
-  rt_buf_printf(out, "rt.map of %u items, %u running", m->count, m->live);
+  rt_buf_printf(out, "rt.map of %u items, %u running, %u still to start", m->count, m->live,
+                m->count - m->next);
 }
 
 static void map_unlink(rt_scheduler *s, rt_task *task) { (void)s, (void)task; }
