@@ -47,6 +47,12 @@ describe("a native node", function()
       assert.equal(0, select("#", rt.call(echo)))
     end))
 
+    it("is a list still where it has nothing but nil in it", in_run(function()
+      local list = rt.call(odd.only_nil)
+      assert.is_nil(next(list))
+      assert.equal(getmetatable(rt.array {}), getmetatable(list))
+    end))
+
     it("says what cannot be given, and where: " .. name, in_run(function()
       assert.equal(("usage: %s: argument 2, at .a[2].b: a function cannot be given to a native " ..
         "node"):format(name), (failure(echo, 1, { a = { 1, { b = print } } })))

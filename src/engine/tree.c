@@ -260,15 +260,19 @@ static void push(lua_State *L, const rt_value *v, const char *who, int depth);
 static int size_hint(size_t count) { return (int)(count < 1 << 20 ? count : 1 << 20); }
 
 static void push_list(lua_State *L, const rt_value *v, const char *who, int depth) {
+  bool empty = true;  // or nothing but nil in it
   lua_createtable(L, size_hint(v->table.count), v->counted);
   for (size_t i = 0; i < v->table.count; i++) {
     push(L, v->table.items[i], who, depth);
+    if (rt_value_type(v->table.items[i]) != RT_NIL) empty = false;
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   if (v->counted) {
     lua_pushinteger(L, (lua_Integer)v->table.count);
     lua_setfield(L, -2, "n");
-  } else if (!v->table.count) rt_value_mark_array(L, lua_gettop(L));
+  } else if (empty) {
+    rt_value_mark_array(L, lua_gettop(L));
+  }
 }
 
 static void push_map(lua_State *L, const rt_value *v, const char *who, int depth) {

@@ -75,6 +75,12 @@ static int field(rt_call *c) {
   return v ? rt_return_value(c, v) : 0;
 }
 
+static int only_nil(rt_call *c) {
+  rt_value *list = rt_new_list(c);
+  rt_list_add(list, rt_new_nil(c));
+  return rt_return_value(c, list);
+}
+
 /* Mistakes */
 
 static int into_itself(rt_call *c) {
@@ -238,6 +244,7 @@ static const rt_native nodes[] = {
     {.name = "owned", .kind = RT_OFFLOAD, .run = owned},
     {.name = "field", .kind = RT_INLINE, .run = field},
     {.name = "keys", .kind = RT_INLINE, .run = keys},
+    {.name = "only_nil", .kind = RT_INLINE, .run = only_nil},
     {.name = "into_itself", .kind = RT_INLINE, .run = into_itself},
     {.name = "deep", .kind = RT_INLINE, .run = deep},
     {.name = "deep_offload", .kind = RT_OFFLOAD, .run = deep},
