@@ -1,4 +1,4 @@
-// A colour for each node, the same wherever it is shown and whenever.
+// A colour for each node of a run, the same in all its views.
 
 const HUES = [225, 160, 32, 280, 195, 340, 95, 255, 15, 130, 305, 50];
 
@@ -10,12 +10,22 @@ function hash(text: string): number {
 
 export interface Paint { solid: string; soft: string; text: string }
 
-export function paintOf(name: string, dark: boolean): Paint {
-  const h = hash(name), hue = HUES[h % HUES.length]!, turn = ((h >>> 8) % 3) * 6;
+function paint(hue: number, turn: number, dark: boolean): Paint {
   return dark
-    ? { solid: `hsl(${hue} 52% ${52 - turn / 2}%)`, soft: `hsl(${hue} 30% 27%)`, text: "#fff" }
-    : { solid: `hsl(${hue} 62% ${60 + turn / 2}%)`, soft: `hsl(${hue} 65% 88%)`,
+    ? { solid: `hsl(${hue} 52% ${52 - turn}%)`, soft: `hsl(${hue} 30% 27%)`, text: "#fff" }
+    : { solid: `hsl(${hue} 62% ${60 + turn}%)`, soft: `hsl(${hue} 65% 88%)`,
       text: `hsl(${hue} 60% 18%)` };
+}
+
+/** Of each name in turn: what its text says, or the next that no name before it has. */
+export function paintsOf(names: string[], dark: boolean): Paint[] {
+  const used = new Uint16Array(HUES.length);
+  return names.map((name, i) => {
+    const round = Math.floor(i / HUES.length);
+    let at = hash(name) % HUES.length;
+    while (used[at]! > round) at = (at + 1) % HUES.length;
+    return paint(HUES[at]!, 6 * Math.min(used[at]!++, 2), dark);
+  });
 }
 
 export function isDark(): boolean {

@@ -2,7 +2,7 @@
 import { Graph as Layout, layout } from "@dagrejs/dagre";
 import { useMemo, useState } from "preact/hooks";
 import { Calls, FAILED, RUNNING } from "./calls";
-import { isDark, paintOf } from "./colours";
+import { isDark, paintsOf } from "./colours";
 import { duration, grouped } from "./format";
 import type { Model } from "./model";
 import { Empty, shade } from "./parts";
@@ -78,7 +78,7 @@ export function Graph({ model }: { model: Model }) {
   }, [shape]);
   if (!sum.nodes.length) return <Empty>No call is recorded yet.</Empty>;
   const { width = 100, height = 100 } = laid.graph() as { width?: number; height?: number };
-  const dark = isDark(), most = Math.max(...sum.edges.map((edge) => edge.calls), 1);
+  const paints = paintsOf(calls.names, isDark()), most = Math.max(...sum.edges.map((edge) => edge.calls), 1);
   return <section class="graph" aria-label="Graph of nodes">
     <div class="bar"><span class="title">Nodes</span>
       <span class="dim">{sum.left ? `${grouped(sum.left)} more took less time` : ""}</span>
@@ -105,7 +105,7 @@ export function Graph({ model }: { model: Model }) {
         })}
         {sum.nodes.map((one) => {
           const at = laid.node(String(one.node)) as { x: number; y: number };
-          const name = calls.names[one.node] ?? "?", paint = paintOf(name, dark);
+          const name = calls.names[one.node] ?? "?", paint = paints[one.node]!;
           return <a key={one.node} class="node"
             href={address(place.value.run, { q: name })}>
             <g transform={`translate(${at.x - WIDTH / 2},${at.y - HEIGHT / 2})`}>

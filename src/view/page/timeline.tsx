@@ -6,7 +6,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { STATUSES } from "./api";
 import { CANCELLED, FAILED, INTERRUPTED } from "./calls";
-import { isDark, Paint, paintOf } from "./colours";
+import { isDark, Paint, paintsOf } from "./colours";
 import { counted, duration, tick } from "./format";
 import type { Model } from "./model";
 import { shade } from "./parts";
@@ -66,7 +66,7 @@ class Drawing {
   private paint(node: number): Paint {
     const dark = isDark(), { names } = this.model.calls, key = `${dark}${names.length}`;
     if (this.paintsFor !== key) {
-      this.paints = names.map((name) => paintOf(name, dark));
+      this.paints = paintsOf(names, dark);
       this.paintsFor = key;
     }
     return this.paints[node]!;
