@@ -1,6 +1,6 @@
 // A colour for each node of a run, the same in all its views.
 
-const HUES = [225, 160, 32, 280, 195, 340, 95, 255, 15, 130, 305, 50];
+const HUES = [225, 160, 45, 280, 195, 95, 255, 130, 312, 60, 178, 28]; // red tells of failures
 
 function hash(text: string): number {
   let h = 2166136261;
