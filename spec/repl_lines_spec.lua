@@ -136,12 +136,13 @@ outer()]]
   end)
 
   it("come as slowly as they want, while others run", function()
+    local folder <close> = helper.temporary()
+    local done = folder.path .. "/done"
     local output = helper.shell(([[cd /tmp
       { echo 'task = rt.spawn(function() rt.sleep(0.02) io.open(%q, "w"):close() end)'
         until [ -e %s ]; do sleep 0.02; done
         echo 'print "last"'; } | RAILTRACKS_JOURNAL=none %s; rm %s]]):format(
-      "/tmp/rt_slow_lines", "/tmp/rt_slow_lines", helper.quote(helper.program),
-      "/tmp/rt_slow_lines"))
+      done, done, helper.quote(helper.program), done))
     assert.equal("last\n", output)
   end)
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "buf.h"
+#include "entry.h"
 #include "log.h"
 #include "pending.h"
 #include "stream.h"
@@ -16,41 +17,6 @@ enum {
 };
 #define HOLD_NS INT64_C(500000000)   /* how long a beginning waits for its end */
 #define MEASURE_NS INT64_C(250000000) /* how often the file is measured */
-
-enum { RUN_BEGIN, RUN_END, CALL_BEGIN, CALL_END, EVENT };
-
-typedef struct run_begin { rt_stream_head head; rt_run_record *run; int *result; } run_begin;
-typedef struct run_end { rt_stream_head head; const rt_run_record *run; } run_end;
-
-typedef struct call_begin {
-  rt_stream_head head;
-  uint32_t run, seq, parent, ordinal;
-  int64_t spawned, started;
-  const char *file;           // of the site; kept by the engine for longer than by us
-  uint32_t file_size, line;
-  uint32_t node, args;        // bytes of the texts that follow; args may be NO_TEXT
-  uint32_t kind;
-  char texts[];
-} call_begin;
-
-typedef struct call_end {
-  rt_stream_head head;
-  uint32_t run, seq;
-  int64_t ended;
-  uint32_t status;
-  uint32_t results, error;
-  char texts[];
-} call_end;
-
-typedef struct event {
-  rt_stream_head head;
-  uint32_t run, seq;
-  double at;
-  uint32_t kind, value;
-  char texts[];
-} event;
-
-#define NO_TEXT UINT32_MAX
 
 struct rt_journal {
   rt_stream stream;
@@ -81,49 +47,10 @@ struct rt_journal {
   char *why;                // set before 'broken'
 };
 
-static double seconds(int64_t ns) { return (double)ns / 1e9; }
-
 static int64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static rt_text text_at(const char **at, uint32_t size) {
-  if (size == NO_TEXT) return (rt_text){0};
-  rt_text text = {*at, size};
-  *at += size;
-  return text;
-}
-
-/* The record of a call that begins. Its site is made in 'site'. */
-static rt_call_record begun(const call_begin *b, rt_buf *site) {
-  const char *at = b->texts;
-  rt_call_record c = {
-      .run = b->run, .seq = b->seq, .parent = b->parent, .ordinal = b->ordinal,
-      .kind = (rt_call_kind)b->kind, .status = RT_RUNNING,
-      .spawned_at = seconds(b->spawned), .started_at = seconds(b->started),
-  };
-  c.node = text_at(&at, b->node);
-  c.args = text_at(&at, b->args);
-  site->size = 0;
-  if (b->file) {
-    rt_buf_add(site, b->file, b->file_size);
-    rt_buf_char(site, ':');
-    rt_buf_int(site, b->line);
-    if (!site->failed) c.site = (rt_text){site->data, site->size};
-  }
-  return c;
-}
-
-static void ended(rt_call_record *c, const call_end *e) {
-  const char *at = e->texts;
-  c->run = e->run;
-  c->seq = e->seq;
-  c->status = (rt_status)e->status;
-  c->ended_at = seconds(e->ended);
-  c->error = text_at(&at, e->error);
-  c->results = text_at(&at, e->results);
 }
 
 /* ---- the writer ---- */
@@ -161,7 +88,7 @@ static bool add_parents(rt_journal *j) {
   rt_pending_call call;
   for (size_t i = 0; i < j->parent_count; i++) {
     if (!rt_pending_take(&j->pending, j->parents[i], &call)) continue;
-    rt_call_record c = begun(call.record, &j->site);
+    rt_call_record c = rt_entry_begun(call.record, &j->site);
     call.chunk->held--;
     if (j->store->api->call_add(j->store, &c) < 0) return false;
     if (c.parent) note_parent(j, rt_pending_key((uint32_t)c.run, c.parent));
@@ -224,7 +151,7 @@ static void write_call(rt_journal *j, const rt_call_record *c, bool add) {
 static void settle_oldest(rt_journal *j) {
   rt_pending_call call;
   rt_pending_take(&j->pending, rt_pending_oldest(&j->pending)->key, &call);
-  rt_call_record c = begun(call.record, &j->site);
+  rt_call_record c = rt_entry_begun(call.record, &j->site);
   write_call(j, &c, true);
   call.chunk->held--;
 }
@@ -234,7 +161,7 @@ static void take_begin(rt_journal *j, rt_chunk *chunk, const call_begin *b) {
   if (rt_pending_add(&j->pending, &call)) {
     chunk->held++;
   } else {
-    rt_call_record c = begun(b, &j->site);
+    rt_call_record c = rt_entry_begun(b, &j->site);
     write_call(j, &c, true);
   }
 }
@@ -244,10 +171,10 @@ static void take_end(rt_journal *j, const call_end *e) {
   rt_call_record c = {0};
   bool add = rt_pending_take(&j->pending, rt_pending_key(e->run, e->seq), &call);
   if (add) {
-    c = begun(call.record, &j->site);
+    c = rt_entry_begun(call.record, &j->site);
     call.chunk->held--;
   }
-  ended(&c, e);
+  rt_entry_ended(&c, e);
   write_call(j, &c, add);
 }
 
@@ -283,8 +210,8 @@ static void take_record(rt_journal *j, rt_chunk *chunk, const rt_stream_head *he
       const event *e = (const event *)(const void *)head;
       const char *at = e->texts;
       rt_event_record record = {.run = e->run, .seq = e->seq, .at = e->at};
-      record.kind = text_at(&at, e->kind);
-      record.value = text_at(&at, e->value);
+      record.kind = rt_entry_text(&at, e->kind);
+      record.value = rt_entry_text(&at, e->value);
       if (in_group(j) && j->store->api->event_add(j->store, &record) < 0)
         give_up(j, rt_store_error(j->store));
       break;
@@ -310,8 +237,8 @@ static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *hea
       b->run != e->run)
     return false;
   chunk->read += e->head.size;
-  rt_call_record c = begun(b, &j->site);
-  ended(&c, e);
+  rt_call_record c = rt_entry_begun(b, &j->site);
+  rt_entry_ended(&c, e);
   write_call(j, &c, true);
   return true;
 }
@@ -584,15 +511,15 @@ int rt_journal_kept(rt_journal *j, int (*each)(void *data, const rt_call_record 
       } else if (head->type == CALL_END) {
         const call_end *e = (const void *)head;
         if (!rt_pending_take(&pending, rt_pending_key(e->run, e->seq), &call)) continue;
-        rt_call_record c = begun(call.record, &site);
-        ended(&c, e);
+        rt_call_record c = rt_entry_begun(call.record, &site);
+        rt_entry_ended(&c, e);
         result = each(data, &c);
       }
     }
   }
   while (!result && rt_pending_oldest(&pending)) {
     rt_pending_take(&pending, rt_pending_oldest(&pending)->key, &call);
-    rt_call_record c = begun(call.record, &site);
+    rt_call_record c = rt_entry_begun(call.record, &site);
     result = each(data, &c);
   }
   rt_pending_free(&pending);
