@@ -292,8 +292,8 @@ static inline bool alike(lua_State *L, int a, int b) {
   }
   if (!lua_istable(L, a)) return lua_rawequal(L, a, b);
   luaL_checkstack(L, 8, NULL);
-  size_t keys = 0, others = 0;
-  for (lua_pushnil(L); lua_next(L, a); lua_pop(L, 1)) {
+  size_t all = 0, keys = 0, others = 0;
+  for (lua_pushnil(L); lua_next(L, a); lua_pop(L, 1), all++) {
     lua_pushvalue(L, -2);
     lua_rawget(L, b);
     int top = lua_gettop(L);
@@ -302,7 +302,8 @@ static inline bool alike(lua_State *L, int a, int b) {
     lua_pop(L, 1);
   }
   for (lua_pushnil(L); lua_next(L, b); lua_pop(L, 1)) others++;
-  return keys == others && (keys || is_marked(L, a) == is_marked(L, b));
+  // A list of nothing but nulls comes back as one that is marked.
+  return keys == others && (all || is_marked(L, a) == is_marked(L, b));
 }
 
 #endif
