@@ -37,6 +37,48 @@ describe("railtracks prune", function()
     assert.equal("1", runs())
   end)
 
+  it("removes by when a run ended, not by when it began", function()
+    record(3)
+    -- The first has taken weeks.
+    helper.sql(place.journal, "UPDATE runs SET started_at = started_at - 86400 * 40 WHERE run <= 2;"
+      .. "UPDATE runs SET ended_at = ended_at - 86400 * 39 WHERE run = 2")
+    assert.matches("^removed 1 run, ", prune("--older", "30d"))
+    assert.equal("1\n3", helper.sql(place.journal, "SELECT run FROM runs"))
+  end)
+
+  it("removes what is old and what is too much, when told both", function()
+    record(4)
+    helper.sql(place.journal, "UPDATE runs SET started_at = 1, ended_at = 2 WHERE run = 4")
+    assert.matches("^removed 2 runs, ", prune("--older", "30d", "--keep", "3"))
+    assert.equal("2\n3", helper.sql(place.journal, "SELECT run FROM runs"))
+  end)
+
+  it("removes runs whose process was killed", function()
+    local killed <close> = place:start { "run", "-e",
+      "print 'on' io.stdout:flush() require('railtracks').sleep(3600)" }
+    killed:wait_for_output "on"
+    killed:kill "KILL"
+    killed:wait()
+    assert.matches("^removed 1 run, ", prune("--keep", "0"))
+    assert.equal("0", runs())
+  end)
+
+  it("removes no more where it is called several times at once", function()
+    record(8, "local rt = require 'railtracks' for i = 1, 500 do rt.call(rt.now) end")
+    local first <close> = place:start { "prune", "--keep", "5" }
+    local second <close> = place:start { "prune", "--keep", "5" }
+    local third <close> = place:start { "prune", "--keep", "5" }
+    local removed = 0
+    for _, pruning in ipairs { first, second, third } do
+      local output, said, status = pruning:wait()
+      assert.same({ "", 0 }, { said, status })
+      removed = removed + (tonumber(output:match "^removed (%d+) ") or 0)
+    end
+    assert.same({ "4\n5\n6\n7\n8", 3 },
+      { helper.sql(place.journal, "SELECT run FROM runs"), removed })
+    assert.equal("ok", helper.sql(place.journal, "PRAGMA integrity_check"))
+  end)
+
   it("gives the room back to the disk", function()
     record(2, [[
       local rt = require "railtracks"
@@ -49,6 +91,43 @@ describe("railtracks prune", function()
     assert.is_true(before > 4000000)
     assert.matches("^removed 1 run, [12]%.%d MiB given back\n$", prune("--keep", "1"))
     assert.is_true(size() < before * 0.6)
+  end)
+
+  describe("of a journal that is written meanwhile", function()
+    local function with_writer(use)
+      local fifo = place.folder .. "/go"
+      assert(os.execute("mkfifo " .. fifo))
+      local running <close> = place:start { "run", "-e",
+        "print 'on' io.stdout:flush() require('railtracks').fs.read 'go'" }
+      running:wait_for_output "on"
+      use()
+      os.execute("echo on >" .. fifo)
+      local _, said, status = running:wait()
+      assert.same({ "", 0 }, { said, status })
+      assert.equal("ok", helper.sql(place.journal, "PRAGMA integrity_check"))
+    end
+
+    before_each(function()
+      record(1, "for _ = 1, 150 do require('railtracks').call(type, ('x'):rep(10000)) end")
+    end)
+
+    it("gives the room back, too", function()
+      with_writer(function()
+        assert.matches("^removed 1 run, 1%.%d MiB given back\n$", prune("--keep", "0"))
+      end)
+    end)
+
+    it("leaves the room to it where that would keep it waiting", function()
+      -- As older versions have made the file: it could only be written anew as a whole.
+      helper.sql(place.journal, "PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM")
+      record(1)
+      with_writer(function()
+        assert.equal("removed 2 runs, whose room is used for what comes next\n",
+          prune("--keep", "1"))
+      end)
+      assert.matches("^removed 1 run, 1%.%d MiB given back\n$", prune("--keep", "0"))
+      assert.equal("2", helper.sql(place.journal, "PRAGMA auto_vacuum"))
+    end)
   end)
 
   it("leaves runs alone that go on, which record meanwhile", function()

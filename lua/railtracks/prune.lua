@@ -1,26 +1,8 @@
 --- Removing old runs from a journal.
 
+local core = require "railtracks.core"
 local journal = require "railtracks.journal"
 local show = require "railtracks.show"
-
-local PAGE = 1000
-
---- How many of the oldest ended runs are to go: those that ended before `before`, and those that
---- are not among the newest `keep`.
-local function count_old(path, before, keep)
-  local reader <close> = journal.open(path)
-  local count, place, skipped = 0, 0, 0
-  while true do
-    local page = reader:runs(PAGE, skipped)
-    for _, run in ipairs(page) do
-      place = place + 1
-      local old = before and (run.ended_at or run.started_at) < before
-      if run.status ~= "running" and (old or (keep and place > keep)) then count = count + 1 end
-    end
-    if #page < PAGE then return count end
-    skipped = skipped + PAGE
-  end
-end
 
 local UNITS = { "bytes", "KiB", "MiB", "GiB" }
 
@@ -34,11 +16,12 @@ end
 
 --- Removes them and tells how many, and how much room that gave. `older` is seconds.
 return function(path, options, out)
-  local count = count_old(path, options.older and os.time() - options.older, options.keep)
-  if count == 0 then return out "nothing to remove\n" end
-  local removed, bytes = journal.prune(path, count)
+  local before = options.older and os.time() - options.older
+  local removed, bytes, problem = journal.prune(path, before, options.keep)
+  if removed == 0 then return out "nothing to remove\n" end
+  local room = bytes > 0 and size(bytes) .. " given back"
+    or "whose room is used for what comes next"
   out(("removed %s, %s\n"):format(
-    removed == 1 and "1 run" or show.text.grouped(removed) .. " runs",
-    bytes > 0 and size(bytes) .. " given back"
-      or "whose room is used for what comes next"))
+    removed == 1 and "1 run" or show.text.grouped(removed) .. " runs", room))
+  if problem then core.fail("journal", problem) end
 end

@@ -369,6 +369,65 @@ static void the_oldest_run_that_has_ended_is_removed(void **state) {
   s->api->close(s);
 }
 
+static void the_next_run_that_is_old_is_removed(void **state) {
+  place *p = *state;
+  rt_run_record runs[5];
+  int64_t number, past;
+  rt_store *s = open_store(p->file);
+  for (int i = 0; i < 5; i++) {
+    char id[] = "0198c0de-0000-7000-8000-000000000000";
+    id[sizeof id - 2] = (char)('a' + i);
+    runs[i] = begin_run(s, id);
+    if (i == 1) continue;
+    end_run(s, &runs[i], RT_DONE, 0);
+  }
+  double end = runs[0].ended_at;
+  assert_int_equal(s->api->find_past(s, 5, &past), 0);
+  assert_int_equal(past, 0);
+  assert_int_equal(s->api->find_past(s, 2, &past), 0);
+  assert_int_equal(past, runs[2].run);
+
+  number = 0;
+  assert_int_equal(s->api->drop_next(s, end, 0, &number), 0);
+  assert_int_equal(number, 0);  // ended then, not before
+  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(number, runs[0].run);
+  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(number, runs[2].run);  // the one in between runs
+  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(number, 0);
+  number = runs[3].run;
+  assert_int_equal(s->api->drop_next(s, end + 1e9, 0, &number), 0);
+  assert_int_equal(number, runs[4].run);
+  assert_int_equal(ask_sql(p->file, "SELECT count(*) FROM runs"), 2);
+  s->api->close(s);
+}
+
+static void the_room_of_what_was_removed_is_given_back(void **state) {
+  place *p = *state;
+  int64_t number, bytes;
+  rt_store *s = open_store(p->file);
+  rt_run_record a = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
+  rt_run_record b = begin_run(s, "0198c0de-0000-7000-8000-00000000000b");
+  add_calls(s, a.run, 1, 20000);
+  add_calls(s, b.run, 1, 20000);
+  end_run(s, &a, RT_DONE, 20000);
+  assert_int_equal(s->api->compact(s, &bytes), 0);
+  assert_int_equal(bytes, 0);
+
+  int64_t before = s->api->size(s);
+  assert_int_equal(s->api->drop_oldest(s, &number), 0);
+  int64_t unused = before - s->api->size(s);
+  assert_true(unused > before / 3);
+  assert_int_equal(s->api->compact(s, &bytes), 0);
+  assert_true(bytes >= unused);
+  struct stat file;
+  assert_int_equal(stat(p->file, &file), 0);
+  assert_int_equal(file.st_size, s->api->size(s));
+  assert_int_equal(ask_sql(p->file, "SELECT count(*) FROM calls"), 20000);
+  s->api->close(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(it_gives_back_what_was_written),
@@ -390,6 +449,8 @@ int main(void) {
       TEST(several_processes_can_write_one_journal),
       TEST(a_full_disk_is_told_and_the_group_rolled_back),
       TEST(the_oldest_run_that_has_ended_is_removed),
+      TEST(the_next_run_that_is_old_is_removed),
+      TEST(the_room_of_what_was_removed_is_given_back),
   };
   return cmocka_run_group_tests_name("the store", tests, NULL, NULL);
 }

@@ -6,8 +6,10 @@
  *   reader:calls(run [, limit [, "tree"]]) for call in ... do; run as above, or its name;
  *                                          in start order, or each below its caller
  *   reader:close()
- *   journal.prune(path, count)             removes so many of the oldest ended runs at most:
- *                                          how many, and the bytes given back to the disk
+ *   journal.prune(path, before, keep)      removes the ended runs that ended before that time
+ *                                          or are not among the newest so many; nil is no
+ *                                          bound: how many, the bytes given back to the disk,
+ *                                          and why none could be
  *
  * A run is {number, id, name, status, started_at, ended_at, calls, error, script,
  * script_hash, host, pid, parent_run, parent_call}; a call is {id, parent, node, kind,
@@ -255,24 +257,28 @@ _Noreturn static void fail_store(lua_State *L, rt_store *s) {
 
 static int prune(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  lua_Integer count = luaL_checkinteger(L, 2), removed = 0;
+  double before = luaL_optnumber(L, 2, 0);
+  int64_t keep = luaL_optinteger(L, 3, -1), last = 0, run = 0, bytes = 0;
+  lua_Integer removed = 0;
   rt_store *s;
   char *error;
-  int64_t run, bytes = 0;
   if (rt_sqlite_open(&s, path, &error) < 0) {
     lua_pushstring(L, error ? error : "not enough memory");
     free(error);
     fail(L, lua_tostring(L, -1));
   }
-  for (; removed < count; removed++) {
-    if (s->api->drop_oldest(s, &run) < 0) fail_store(L, s);
+  if (keep >= 0 && s->api->find_past(s, keep, &last) < 0) fail_store(L, s);
+  for (;;) {
+    if (s->api->drop_next(s, before, last, &run) < 0) fail_store(L, s);
     if (!run) break;
+    removed++;
   }
-  if (removed && s->api->compact(s, &bytes) < 0) fail_store(L, s);
-  s->api->close(s);
   lua_pushinteger(L, removed);
+  bool shrunk = !removed || s->api->compact(s, &bytes) == 0;
   lua_pushinteger(L, bytes);
-  return 2;
+  lua_pushstring(L, shrunk ? NULL : rt_store_error(s));
+  s->api->close(s);
+  return 3;
 }
 
 static const luaL_Reg module_functions[] = {

@@ -17,7 +17,8 @@ enum {
 
 enum {
   BEGIN, COMMIT, ADD_RUN, END_RUN, ADD_CALL, UPDATE_CALL, ADD_EVENT,
-  PAGE_SIZE, PAGE_COUNT, FREE_COUNT, OLD_RUNS, DROP_CALLS, DROP_EVENTS, DROP_RUN,
+  PAGE_SIZE, PAGE_COUNT, FREE_COUNT, OLD_RUNS, PAST_RUN, RUNNING, DROP_CALLS, DROP_EVENTS,
+  DROP_RUN,
   STATEMENTS
 };
 
@@ -42,7 +43,10 @@ static const char *const sql[STATEMENTS] = {
     [PAGE_SIZE] = "PRAGMA page_size",
     [PAGE_COUNT] = "PRAGMA page_count",
     [FREE_COUNT] = "PRAGMA freelist_count",
-    [OLD_RUNS] = "SELECT run, status, host, pid, process FROM runs ORDER BY run",
+    [OLD_RUNS] = "SELECT run, status, host, pid, process FROM runs WHERE run > ?1"
+                 " AND (run <= ?2 OR ifnull(ended_at, started_at) < ?3) ORDER BY run",
+    [PAST_RUN] = "SELECT run FROM runs ORDER BY run DESC LIMIT 1 OFFSET ?1",
+    [RUNNING] = "SELECT run, status, host, pid, process FROM runs WHERE status = 'running'",
     [DROP_CALLS] = "DELETE FROM calls WHERE key IN"
                    " (SELECT key FROM calls WHERE key BETWEEN ?1 AND ?2 LIMIT ?3)",
     [DROP_EVENTS] = "DELETE FROM events WHERE key IN"
@@ -237,21 +241,34 @@ static int64_t size(rt_store *base) {
   return pages < 0 || unused < 0 ? -1 : (pages - unused) * s->page_size;
 }
 
-/* The number of the oldest run that has ended or whose writer is dead; 0 if none. */
-static int find_oldest(sqlite_store *s, int64_t *oldest) {
-  sqlite3_stmt *stmt = statement(s, OLD_RUNS);
-  if (!stmt) return -1;
+/* Whether the run of that row has ended, or its writer is dead. */
+static bool is_over(sqlite3_stmt *row) {
+  const char *status = (const char *)sqlite3_column_text(row, 1);
+  const char *host = (const char *)sqlite3_column_text(row, 2);
+  const char *process = (const char *)sqlite3_column_text(row, 4);
+  return rt_status_named(status) != RT_RUNNING ||
+         !rt_process_alive(host, sqlite3_column_int64(row, 3), process);
+}
+
+/* Sets *run to that of the first row whose run is over, or is not; 0 if there is none. */
+static int find_first(sqlite_store *s, sqlite3_stmt *stmt, bool over, int64_t *number) {
   int rc;
-  *oldest = 0;
-  while (!*oldest && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-    const char *status = (const char *)sqlite3_column_text(stmt, 1);
-    const char *host = (const char *)sqlite3_column_text(stmt, 2);
-    const char *process = (const char *)sqlite3_column_text(stmt, 4);
-    if (rt_status_named(status) != RT_RUNNING ||
-        !rt_process_alive(host, sqlite3_column_int64(stmt, 3), process))
-      *oldest = sqlite3_column_int64(stmt, 0);
-  }
-  int result = *oldest || rc == SQLITE_DONE ? 0 : failed(s, rc);
+  *number = 0;
+  while (!*number && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+    if (is_over(stmt) == over) *number = sqlite3_column_int64(stmt, 0);
+  int result = *number || rc == SQLITE_DONE ? 0 : failed(s, rc);
+  sqlite3_reset(stmt);
+  return result;
+}
+
+static int find_past(rt_store *base, int64_t keep, int64_t *number) {
+  sqlite_store *s = self(base);
+  sqlite3_stmt *stmt = statement(s, PAST_RUN);
+  if (!stmt) return -1;
+  sqlite3_bind_int64(stmt, 1, keep);
+  int rc = sqlite3_step(stmt);
+  *number = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+  int result = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(s, rc);
   sqlite3_reset(stmt);
   return result;
 }
@@ -271,37 +288,46 @@ static int drop_rows(sqlite_store *s, int which, int64_t number) {
 }
 
 /* The run's row goes last: a removal that was cut short is found and ended by the next. */
-static int drop_oldest(rt_store *base, int64_t *number) {
-  sqlite_store *s = self(base);
-  if (find_oldest(s, number) < 0) return -1;
-  if (!*number) return 0;
-  if (drop_rows(s, DROP_CALLS, *number) < 0) return -1;
-  if (drop_rows(s, DROP_EVENTS, *number) < 0) return -1;
+static int drop_run(sqlite_store *s, int64_t number) {
+  if (drop_rows(s, DROP_CALLS, number) < 0) return -1;
+  if (drop_rows(s, DROP_EVENTS, number) < 0) return -1;
   sqlite3_stmt *stmt = statement(s, DROP_RUN);
   if (!stmt) return -1;
-  sqlite3_bind_int64(stmt, 1, *number);
+  sqlite3_bind_int64(stmt, 1, number);
   return run(s, stmt);
 }
 
-static int64_t file_bytes(sqlite_store *s) {
-  int64_t pages = read_count(s, PAGE_COUNT);
-  return pages < 0 ? -1 : pages * s->page_size;
+static int drop_next(rt_store *base, double before, int64_t last, int64_t *number) {
+  sqlite_store *s = self(base);
+  sqlite3_stmt *stmt = statement(s, OLD_RUNS);
+  if (!stmt) return -1;
+  do {
+    sqlite3_bind_int64(stmt, 1, *number);
+    sqlite3_bind_int64(stmt, 2, last);
+    sqlite3_bind_double(stmt, 3, before);
+    if (find_first(s, stmt, true, number) < 0) return -1;
+    if (!*number) return 0;
+    if (drop_run(s, *number) < 0) return -1;
+  } while (sqlite3_changes(s->db) == 0);  // another process was at the same, and first
+  return 0;
+}
+
+static int drop_oldest(rt_store *base, int64_t *number) {
+  *number = 0;
+  return drop_next(base, 0, INT64_MAX, number);
 }
 
 static int compact(rt_store *base, int64_t *bytes) {
   sqlite_store *s = self(base);
-  int64_t before = file_bytes(s);
+  int64_t before = read_count(s, PAGE_COUNT), writer;
+  sqlite3_stmt *stmt = statement(s, RUNNING);
   *bytes = 0;
-  if (before < 0) return -1;
-  for (int i = 0; i < STATEMENTS; i++) sqlite3_reset(s->statements[i]);
-  int status = sqlite3_exec(s->db, "VACUUM", NULL, NULL, NULL);
-  if (status == SQLITE_BUSY || status == SQLITE_LOCKED) return 0;
-  if (status != SQLITE_OK) return failed(s, status);
-  // The file itself becomes shorter when what the log has is in it.
-  sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  int64_t after = file_bytes(s);
+  if (before < 0 || !stmt || find_first(s, stmt, false, &writer) < 0) return -1;
+  int rc = rt_sqlite_file_shrink(s->db, writer == 0);
+  if (rc != SQLITE_OK) return failed(s, rc);
+  int64_t after = read_count(s, PAGE_COUNT);
   if (after < 0) return -1;
-  if (after < before) *bytes = before - after;
+  if (after < before) *bytes = (before - after) * s->page_size;
   return 0;
 }
 
@@ -326,8 +352,8 @@ static void close_store(rt_store *base) {
 static const rt_store_api sqlite_api = {
     .begin = begin, .commit = commit, .rollback = rollback, .run_begin = run_begin,
     .run_end = run_end, .call_add = call_add, .call_update = call_update,
-    .event_add = event_add, .size = size, .drop_oldest = drop_oldest, .compact = compact,
-    .close = close_store,
+    .event_add = event_add, .size = size, .drop_oldest = drop_oldest, .drop_next = drop_next,
+    .find_past = find_past, .compact = compact, .close = close_store,
 };
 
 int rt_sqlite_open(rt_store **out, const char *path, char **error) {

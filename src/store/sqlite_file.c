@@ -18,6 +18,7 @@
 enum {
   BUSY_MS = 10000,  // how long another process' transaction is waited for
   RETRY_MS = 5,
+  SHRINK_PAGES = 1000,  // given back in one transaction
 };
 
 /* steps[n] takes a journal of version n to n + 1. A step that was released is never
@@ -163,6 +164,9 @@ static char *judge(const identity *id, const char *path, bool write, bool *fine)
 
 /* ---- making and migrating ---- */
 
+/* Unused pages can then be given back to the disk without writing the whole file anew. */
+static const char use_increments[] = "PRAGMA auto_vacuum=INCREMENTAL";
+
 /* Switching to WAL is refused at once, without asking the busy handler, while another
  * process is at the same: ask again. */
 static int use_wal(sqlite3 *db) {
@@ -223,6 +227,41 @@ static int make_private(const char *path, char **error) {
   return result;
 }
 
+/* ---- shrinking ---- */
+
+static int give_back(sqlite3 *db) {
+  char sql[64];
+  int unused = 0, rc;
+  snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+  do {
+    rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = read_int(db, "PRAGMA freelist_count", &unused);
+  } while (rc == SQLITE_OK && unused > 0);
+  return rc;
+}
+
+static int write_anew(sqlite3 *db) {
+  int rc = sqlite3_exec(db, use_increments, NULL, NULL, NULL);
+  return rc == SQLITE_OK ? sqlite3_exec(db, "VACUUM", NULL, NULL, NULL) : rc;
+}
+
+int rt_sqlite_file_shrink(sqlite3 *db, bool alone) {
+  enum { INCREMENTAL = 2 };
+  int mode = 0, rc = read_int(db, "PRAGMA auto_vacuum", &mode);
+  if (rc == SQLITE_OK && mode == INCREMENTAL) rc = give_back(db);
+  else if (rc == SQLITE_OK && alone) rc = write_anew(db);
+  if ((rc & 0xff) == SQLITE_BUSY) rc = SQLITE_OK;
+  if (rc != SQLITE_OK) return rc;
+  // The file becomes shorter when all of the log is in it. Readers are not waited for:
+  // that would keep writers waiting as well.
+  sqlite3_busy_timeout(db, 0);
+  sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  sqlite3_busy_timeout(db, BUSY_MS);
+  return SQLITE_OK;
+}
+
+/* ---- opening ---- */
+
 /* What SQLite would say less clearly. */
 static int check_path(const char *path, bool write, char **error) {
   const char *verb = write ? "open" : "read";
@@ -274,7 +313,9 @@ int rt_sqlite_file_open(sqlite3 **out, const char *path, bool write, char **erro
   *error = judge(&id, path, write, &fine);
   if (!fine) goto refuse;
   if (write) {
-    if ((rc = use_wal(db)) != SQLITE_OK) goto fail;
+    // Before the first page is written: later it takes a VACUUM.
+    if (is_blank(&id)) rc = sqlite3_exec(db, use_increments, NULL, NULL, NULL);
+    if (rc != SQLITE_OK || (rc = use_wal(db)) != SQLITE_OK) goto fail;
     if (id.version < VERSION && migrate(db, path, error) < 0) goto refuse;
   }
   *out = db;

@@ -19,6 +19,12 @@
  * NULL when there was no memory for it. */
 int rt_sqlite_file_open(sqlite3 **db, const char *path, bool write, char **error);
 
+/* Gives unused pages back to the disk, some at a time, so that others can write in between.
+ * A file that older versions have made is written anew as a whole instead, and only where
+ * the caller is 'alone': it keeps others from writing as long as that takes. Not having
+ * got a turn is no failure. Returns SQLite's code. */
+int rt_sqlite_file_shrink(sqlite3 *db, bool alone);
+
 /* "cannot VERB journal PATH: why", from the database's last failure, which had 'code'.
  * The caller frees; NULL when out of memory. */
 char *rt_sqlite_file_error(sqlite3 *db, int code, const char *verb, const char *path);

@@ -106,8 +106,14 @@ typedef struct rt_store_api {
   /* Removes the oldest ended run, its calls and events, and sets *run to its number;
    * 0 when there is none left to remove. Not inside a group. */
   int (*drop_oldest)(rt_store *s, int64_t *run);
-  /* Gives the room of what was removed back to the disk and sets *bytes to how much; 0 when
-   * somebody else uses the store just now. */
+  /* The same for the oldest one above number *run that ended before 'before' or has a
+   * number up to 'last'. */
+  int (*drop_next)(rt_store *s, double before, int64_t last, int64_t *run);
+  /* Sets *run to the number of the newest run that is not among the newest 'keep'; 0 if
+   * there are no more than those. */
+  int (*find_past)(rt_store *s, int64_t keep, int64_t *run);
+  /* Gives the room of what was removed back to the disk and sets *bytes to how much: what
+   * could be given back without keeping anybody from writing. */
   int (*compact)(rt_store *s, int64_t *bytes);
   void (*close)(rt_store *s);
 } rt_store_api;
