@@ -51,6 +51,53 @@ describe("railtracks diff", function()
       .. "~ 1.2 says: error\n    - a\n    + b\n", output)
   end)
 
+  it("matches calls by id, whichever sibling started first or never did", function()
+    for _, cancels in ipairs { "true", "false" } do
+      place:write("siblings.lua", "local cancels = " .. cancels .. "\n" .. [[
+        local rt = require "railtracks"
+        local says = rt.function_node("says", function(x) return rt.call(rt.now) and x end,
+          { record = "none" })
+        local first, second, third = rt.spawn(says), rt.spawn(says), rt.spawn(says)
+        if cancels then second:cancel() end
+        rt.settle { first, second, third }
+      ]])
+      place:run { "run", "siblings.lua" }
+    end
+    helper.sql(place.journal, "UPDATE calls SET results = NULL")
+    local output = diff("@2", "@1")
+    assert.matches("^~ 1%.2 says: status\n    %- cancelled\n    %+ done\n~ 1%.2 says: error\n"
+      .. "    %- [^\n]+\n    %+ nothing\n%+ 1%.2%.1 [^\n]+\n$", output)
+    -- As if they had begun in the other order.
+    helper.sql(place.journal, "UPDATE calls SET started_at = 1e9 - seq WHERE run = 2")
+    assert.equal(output, (diff("@2", "@1")))
+  end)
+
+  it("matches calls whose ids are too long to be told", function()
+    place:write("deep.lua", [[
+      local rt = require "railtracks"
+      local down
+      down = rt.function_node("down", function(n, last)
+        if n > 0 then rt.call(down, n - 1, last) else rt.call(last, 1) end
+      end)
+      local last = rt.function_node(..., function() end)
+      rt.call(type, last.name)
+      rt.call(down, 300, last)
+    ]])
+    place:run { "run", "deep.lua", "one" }
+    place:run { "run", "deep.lua", "other" }
+    helper.sql(place.journal, "UPDATE calls SET args = NULL")
+    local output = diff("@2", "@1")
+    assert.matches("^~ 1%.2%.[%d.]+…~304 one: node\n    %- one\n    %+ other\n$", output)
+  end)
+
+  it("shows of long values where they differ", function()
+    run(1, ("long "):rep(100) .. "é1")
+    run(1, ("long "):rep(100) .. "é2")
+    local output = diff("@2", "@1")
+    assert.matches("\n    %- …[long ]+é1\"%]\n    %+ …[long ]+é2\"%]\n", output)
+    for line in output:gmatch "[^\n]+" do assert.is_true(utf8.len(line) <= 100) end
+  end)
+
   it("tells no more than it is asked for", function()
     run(1, "a")
     run(100, "a")

@@ -79,7 +79,7 @@ function trace.trace(name)
     local depth = call.depth
     call.args, call.results = values(call.args), values(call.results)
     call.error = call.error and show.failure(call.error)
-    call.depth, call.children = nil, {}
+    call.depth, call.ordinal, call.children = nil, nil, {}
     above[depth] = call
     if depth == 0 then root = root or call else
       local siblings = above[depth - 1].children

@@ -209,9 +209,9 @@ static void long_ids_are_cut_behind_a_whole_ancestor(void **state) {
   }
 }
 
-static void a_chain_of_100000_calls_is_read_in_either_order(void **state) {
+static void a_chain_of_100000_calls_is_read_in_every_order(void **state) {
   (void)state;
-  for (int order = RT_BY_START; order <= RT_BY_TREE; order++) {
+  for (int order = RT_BY_START; order <= RT_BY_ID; order++) {
     char id[RT_CALL_ID_SIZE];
     rt_call_tree tree = {0};
     for (uint32_t seq = 1; seq <= LONG; seq++)
@@ -222,6 +222,30 @@ static void a_chain_of_100000_calls_is_read_in_either_order(void **state) {
     assert_int_equal(tree.ways[LONG - 1].depth, LONG - 1);
     rt_call_tree_id(&tree, LONG - 1, LONG, id);
     assert_string_equal(id + strlen(id) - strlen("1…~100000"), "1…~100000");
+    rt_call_tree_free(&tree);
+  }
+}
+
+static void calls_by_id_go_as_their_ordinals_whenever_they_started(void **state) {
+  (void)state;
+  // A root, its children 3, 1 and 2 in the order they were made, 1 with a child; the last
+  // child never started.
+  static const struct { uint32_t parent, ordinal; double started; } calls[] = {
+      {0, 1, 1}, {1, 3, 2}, {1, 1, 5}, {3, 1, 6}, {1, 2, 0},
+  };
+  static const char *const ids[] = {"1", "1.1", "1.1.1", "1.2", "1.3"};
+  for (int64_t limit = -1; limit <= 6; limit++) {
+    rt_call_tree tree = {0};
+    for (uint32_t i = 0; i < 5; i++)
+      assert_true(rt_call_tree_add(&tree, i + 1, calls[i].parent, calls[i].ordinal,
+                                   calls[i].started));
+    assert_true(rt_call_tree_sort(&tree, limit, RT_BY_ID));
+    assert_int_equal(tree.shown, limit < 0 || limit > 5 ? 5 : limit);
+    for (uint32_t i = 0; i < tree.shown; i++) {
+      char id[RT_CALL_ID_SIZE];
+      rt_call_tree_id(&tree, tree.order[i], 0, id);
+      assert_string_equal(id, ids[i]);
+    }
     rt_call_tree_free(&tree);
   }
 }
@@ -238,7 +262,8 @@ int main(void) {
       TEST(calls_are_listed_as_they_started_or_as_a_tree),
       TEST(a_call_whose_caller_was_not_recorded_still_has_an_id),
       TEST(long_ids_are_cut_behind_a_whole_ancestor),
-      TEST(a_chain_of_100000_calls_is_read_in_either_order),
+      TEST(a_chain_of_100000_calls_is_read_in_every_order),
+      TEST(calls_by_id_go_as_their_ordinals_whenever_they_started),
   };
   return cmocka_run_group_tests_name("reading the store", tests, NULL, NULL);
 }

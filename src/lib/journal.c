@@ -3,8 +3,9 @@
  *   journal.open(path)                     a reader; raises what is wrong with the file
  *   reader:runs([limit [, skip]])          a list of runs, newest first
  *   reader:run(name)                       "@1", or a unique beginning or end of an id
- *   reader:calls(run [, limit [, "tree"]]) for call in ... do; run as above, or its name;
- *                                          in start order, or each below its caller
+ *   reader:calls(run [, limit [, order]])  for call in ... do; run as above, or its name;
+ *                                          in start order, or each below its caller, where
+ *                                          siblings go as they started ("tree") or by "id"
  *   reader:close()
  *   journal.prune(path, before, keep)      removes the ended runs that ended before that time
  *                                          or are not among the newest so many; nil is no
@@ -12,9 +13,9 @@
  *                                          and why none could be
  *
  * A run is {number, id, name, status, started_at, ended_at, calls, error, script,
- * script_hash, host, pid, parent_run, parent_call}; a call is {id, parent, node, kind,
- * status, spawned_at, started_at, ended_at, args, results, error, site, depth}. What is
- * not there is nil; args, results and error are JSON text, as recorded.
+ * script_hash, host, pid, parent_run, parent_call}; a call is {id, parent, ordinal, node,
+ * kind, status, spawned_at, started_at, ended_at, args, results, error, site, depth}. What
+ * is not there is nil; args, results and error are JSON text, as recorded.
  */
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -97,9 +98,10 @@ static void push_run(lua_State *L, const rt_run_record *r) {
 
 static void push_call(lua_State *L, const rt_call_view *view) {
   const rt_call_record *c = &view->record;
-  lua_createtable(L, 0, 13);
+  lua_createtable(L, 0, 14);
   set_name(L, "id", view->id);
   set_name(L, "parent", view->parent_id);
+  set_integer(L, "ordinal", c->ordinal);
   set_text(L, "node", c->node);
   set_name(L, "kind", rt_call_kind_name(c->kind));
   set_name(L, "status", rt_status_name(c->status));
@@ -192,10 +194,11 @@ static int next_call(lua_State *L) {
 }
 
 static int list_calls(lua_State *L) {
-  static const char *const orders[] = {"start", "tree", NULL};
+  static const char *const names[] = {"start", "tree", "id", NULL};
+  static const rt_call_order orders[] = {RT_BY_START, RT_BY_TREE, RT_BY_ID};
   rt_reader *r = check_reader(L, 1);
   lua_Integer limit = luaL_optinteger(L, 3, -1);
-  rt_call_order order = luaL_checkoption(L, 4, "start", orders) ? RT_BY_TREE : RT_BY_START;
+  rt_call_order order = orders[luaL_checkoption(L, 4, "start", names)];
   lua_settop(L, 2);
   if (!lua_istable(L, 2)) {
     find_run(L);

@@ -77,10 +77,20 @@ static int by_start(const void *a, const void *b, void *tree) {
   return x < y ? -1 : x > y;
 }
 
-/* Puts the places to show, which are in the order of starting, into that of the tree:
- * links each below its caller, then walks down and along. */
+/* Orders places so that siblings are in the order of their ids. */
+static int by_ordinal(const void *a, const void *b, void *tree) {
+  const rt_call_way *ways = ((const rt_call_tree *)tree)->ways;
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  if (ways[x].ordinal != ways[y].ordinal) return ways[x].ordinal < ways[y].ordinal ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+/* Puts the places to show, whose siblings are in order, into that of the tree: links each
+ * below its caller, then walks down and along. Of some only, they are in the order of
+ * starting. */
 static bool order_by_tree(rt_call_tree *t) {
   uint32_t top = t->count;  // stands above all
+  bool some = t->shown < t->count;
   uint32_t newest = t->shown ? t->order[t->shown - 1] : 0;
   uint32_t *links = malloc(3 * (t->count + (size_t)1) * sizeof *links);
   if (!links) return false;
@@ -91,7 +101,7 @@ static bool order_by_tree(rt_call_tree *t) {
   for (uint32_t i = t->shown; i-- > 0;) {
     uint32_t at = t->order[i], parent = t->ways[at].parent;
     // A caller starts before what it calls; should it not be shown, the tree begins here.
-    if (parent == RT_NO_PLACE || by_start(&parent, &newest, t) > 0) parent = top;
+    if (parent == RT_NO_PLACE || (some && by_start(&parent, &newest, t) > 0)) parent = top;
     up[at] = parent;
     next[at] = first[parent];
     first[parent] = at;
@@ -118,9 +128,12 @@ bool rt_call_tree_sort(rt_call_tree *t, int64_t limit, rt_call_order order) {
     t->order[i] = i;
     if (i && t->started[i] < t->started[i - 1]) sorted = false;
   }
-  if (!sorted) qsort_r(t->order, t->count, sizeof *t->order, by_start, t);
-  t->shown = limit < 0 || limit > t->count ? t->count : (uint32_t)limit;
+  uint32_t shown = limit < 0 || limit > t->count ? t->count : (uint32_t)limit;
+  if (order == RT_BY_ID) qsort_r(t->order, t->count, sizeof *t->order, by_ordinal, t);
+  else if (!sorted) qsort_r(t->order, t->count, sizeof *t->order, by_start, t);
+  t->shown = order == RT_BY_ID ? t->count : shown;
   bool done = order == RT_BY_START || order_by_tree(t);
+  t->shown = shown;
   free(t->started);
   t->started = NULL;
   return done;

@@ -36,8 +36,8 @@ typedef struct rt_call_tree {
 bool rt_call_tree_add(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal,
                       double started);
 
-/* Sets 'order' to the 'limit' calls that started first (-1: all). Nothing can be added
- * after. False when out of memory. */
+/* Sets 'order' to the 'limit' calls that started first (-1: all), or that come first where
+ * they go by id. Nothing can be added after. False when out of memory. */
 bool rt_call_tree_sort(rt_call_tree *t, int64_t limit, rt_call_order order);
 
 /* Writes the id of the call at 'place'; of one that is not recorded, what its seq tells. */

@@ -169,6 +169,7 @@ int rt_reader_run(rt_reader *r, const char *name, rt_each_run *each, void *data)
 typedef enum rt_call_order {
   RT_BY_START,  /* as they started; those that never did come last */
   RT_BY_TREE,   /* each below its caller, siblings as they started */
+  RT_BY_ID,     /* each below its caller, siblings by their ordinals */
 } rt_call_order;
 
 /* A call, as read. */
@@ -184,7 +185,7 @@ typedef struct rt_call_view {
 typedef struct rt_calls rt_calls;
 
 /* Opens the calls of run number 'run': the 'limit' that started first (-1: all), in
- * 'order'. Close it before the reader. */
+ * 'order'; of RT_BY_ID the first 'limit' in it. Close it before the reader. */
 int rt_calls_open(rt_calls **out, rt_reader *r, int64_t run, int64_t limit,
                   rt_call_order order);
 void rt_calls_close(rt_calls *c);
