@@ -258,6 +258,54 @@ describe("the program", function()
       assert.equal(2, (select(3, place:run { "show", "--slowest", "0" })))
     end)
 
+    describe("of which some are asked for", function()
+      local function record()
+        program { "-e", [[
+          local rt = require "railtracks"
+          local leaf = rt.function_node("leaf", function(n) if n % 2 == 0 then error "even" end end)
+          local branch = rt.function_node("branch", function(n) pcall(rt.call, leaf, n) end)
+          for n = 1, 300 do rt.call(branch, n) end
+        ]] }
+      end
+
+      local function nodes(...)
+        local found = {}
+        local list = require("cjson").decode((program { "show", "--json", ... })).calls
+        for _, call in ipairs(list) do found[call.node] = (found[call.node] or 0) + 1 end
+        return found
+      end
+
+      it("takes all that is said together, as JSON, too", function()
+        record()
+        assert.same({ ["(command line)"] = 1, branch = 300 }, nodes("--depth", "1"))
+        assert.same({ leaf = 150 }, nodes "--failed")
+        assert.same({}, nodes("--failed", "--depth", "1"))
+        assert.same({ branch = 300 }, nodes("--node", "branch"))
+        assert.same({}, nodes("--node", "branch", "--failed"))
+        assert.same({ branch = 7 }, nodes("--node", "branch", "--slowest", "7"))
+      end)
+
+      it("shows as many of the slowest as it is told to", function()
+        record()
+        helper.sql(journal, "UPDATE calls SET ended_at = started_at + seq")
+        local output = program { "show", "--slowest", "250" }
+        assert.equal(250, select(2, output:gsub("\n *%d+m %d+s  %S+ 1%.", "")))
+        assert.is_nil(output:find("more call", 1, true))
+        local lengths = {}
+        for minutes, seconds in output:gmatch "(%d+)m (%d+)s  %S+ 1%." do
+          lengths[#lengths + 1] = minutes * 60 + seconds
+        end
+        for i = 1, 250 do assert.equal(602 - i, lengths[i]) end
+        assert.matches("240 more calls", (program { "show", "--slowest", "250", "--limit", "10" }))
+      end)
+
+      it("says how many more there are, and that there is none", function()
+        record()
+        assert.matches("100 more calls", (program { "show", "--node", "leaf" }))
+        assert.matches("\n\nno such call\n$", (program { "show", "--node", "twig" }))
+      end)
+    end)
+
     it("cuts a run of a million calls and says so", function()
       local _, said, status = program { "-e", [[
         local rt = require "railtracks"

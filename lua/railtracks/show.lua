@@ -27,6 +27,10 @@ local COLOURS = {
 ---@field node string?     only those of the node
 ---@field slowest integer? only so many, the longest first
 ---@field depth integer?   only so many levels below the root
+---@field failed boolean?  only calls that failed
+---@field node string?     only calls of that node
+---@field depth integer?   only so many levels below the root
+---@field slowest integer? only so many calls, those that took longest
 ---@field ids boolean?     the ids of calls in front of their names
 ---@field more_hint string?  how to see what is not shown
 
@@ -345,6 +349,7 @@ end
 ---@param total integer?  how many there are, if `calls` does not give all
 ---@param options railtracks.show.Options
 ---@param out fun(text: string)
+---@return integer found   how many `calls` gave
 function show.tree(calls, total, options, out)
   local limit = options.limit or DEFAULT_CALLS
   local shown, found, messages = 0, 0, {}
@@ -361,6 +366,7 @@ function show.tree(calls, total, options, out)
       more == 1 and "1 more call" or grouped(more) .. " more calls",
       options.more_hint or "--all shows them"))
   end
+  return found
 end
 
 local function print_error(run, options, out)
@@ -376,48 +382,6 @@ local function print_error(run, options, out)
   end
 end
 
--- ---- some of the calls ----
-
-local function length_of(call)
-  return call.started_at and call.ended_at and call.ended_at - call.started_at or -1
-end
-
---- Iterates over the calls that failed, or of a node, or took longest: a flat list, in the order
---- of the tree or, for the slowest, of their durations. Returns how many there are, too.
-local function choose(calls, options)
-  local chosen, slowest = {}, options.slowest
-  for call in calls "tree" do
-    if (not options.failed or call.status == "failed")
-      and (not options.node or call.node == options.node) then
-      call.depth = 0
-      chosen[#chosen + 1] = call
-      if slowest and #chosen >= 2 * slowest + 1000 then
-        table.sort(chosen, function(a, b) return length_of(a) > length_of(b) end)
-        for i = #chosen, slowest + 1, -1 do chosen[i] = nil end
-      end
-    end
-  end
-  if slowest then
-    table.sort(chosen, function(a, b) return length_of(a) > length_of(b) end)
-    for i = #chosen, slowest + 1, -1 do chosen[i] = nil end
-  end
-  local at = 0
-  return function()
-    at = at + 1
-    return chosen[at]
-  end, #chosen
-end
-
---- The calls that are no deeper than that; the root is 0.
-local function shallow(calls, depth)
-  local next_call, state, first, closing = calls "tree"
-  return function()
-    local call
-    repeat call = next_call() until not call or call.depth <= depth
-    return call
-  end, state, first, closing
-end
-
 --- Prints one run: as a tree, or as {"run":..., "calls":[...]}.
 ---@param reader railtracks.journal.Reader
 ---@param run railtracks.journal.Run|string|nil   "@1" if nil
@@ -426,10 +390,14 @@ end
 function show.run(reader, run, options, out)
   if type(run) ~= "table" then run = reader:run(run or "@1") end
 
-  local function all(order) return reader:calls(run, -1, order) end
-  local chosen = options.failed or options.node or options.slowest
+  local choose = require "railtracks.choose"
+  local flat = choose.flat(options)
+  local some = flat or options.depth
   if options.json then
-    return json_whole(run, chosen and function() return choose(all, options) end or all, out)
+    return json_whole(run, function()
+      if some then return choose.calls(reader, run, options) end
+      return reader:calls(run)
+    end, out)
   end
 
   local paint = painter(options)
@@ -438,12 +406,12 @@ function show.run(reader, run, options, out)
     run.calls == 1 and "1 call" or grouped(run.calls) .. " calls"))
   out(paint("dim", ("run %s  started %s"):format(
     clean(run.id), local_time(run.started_at))) .. "\n\n")
-  if chosen then
-    local calls, found = choose(all, options)
-    options.ids = true
-    show.tree(function() return calls end, found, options, out)
-  elseif options.depth then
-    show.tree(function() return shallow(all, options.depth) end, nil, options, out)
+  if some then
+    if flat then options.ids = true end
+    options.limit = options.limit or options.slowest
+    local found = show.tree(function() return choose.calls(reader, run, options) end, nil,
+      options, out)
+    if found == 0 then out("no such call\n") end
   else
     local limit = options.limit or DEFAULT_CALLS
     show.tree(function() return reader:calls(run, limit, "tree") end, run.calls, options, out)
