@@ -58,6 +58,32 @@ describe("railtracks stats", function()
     assert.is_true(math.abs(node.total - 500.5) < 0.01)
   end)
 
+  it("has no durations of what never ended or never began", function()
+    run [[
+      local idle = rt.function_node("idle", function() end)
+      rt.spawn(idle):cancel()
+    ]]
+    local by_name, found = nodes()
+    assert.same({ 1, 1, 0 }, { by_name.idle.calls, by_name.idle.cancelled, by_name.idle.total })
+    for _, name in ipairs { "p50", "p95", "p99", "max" } do
+      assert.equal(cjson.null, by_name.idle[name])
+    end
+    assert.equal(2, #found.nodes)
+    assert.matches("\n +1 +%- +%- +%- +%- +0 µs  idle\n", stats())
+  end)
+
+  it("counts a run once that is named twice", function()
+    run "rt.call(rt.function_node('node', function() end))"
+    local id = helper.recorded(place.journal, "@1").run.id
+    assert.equal(1, nodes("@1", id, "@1").node.calls)
+  end)
+
+  it("takes names of runs or a number of them", function()
+    local _, said, status = place:run { "stats", "--runs", "3", "@1" }
+    assert.matches("stats: %-%-runs or names of runs, not both", said)
+    assert.equal(2, status)
+  end)
+
   it("says that there is nothing", function()
     run ""
     helper.sql(place.journal, "DELETE FROM calls")

@@ -394,6 +394,10 @@ function commands.show(args, at)
 end
 
 function commands.stats(args, at)
+  local given, names = read_options_and_words("stats", args, at, math.maxinteger)
+  if given and given.runs and names[1] then
+    return complain("stats: --runs or names of runs, not both; %s", see_help "stats")
+  end
   return with_journal("stats", args, at, math.maxinteger, function(reader, options, words)
     require "railtracks.stats"(reader, words, options, out)
   end)

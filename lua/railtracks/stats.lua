@@ -13,7 +13,7 @@ local function add_duration(node, seconds)
   node.buckets[bucket] = (node.buckets[bucket] or 0) + 1
   node.measured = node.measured + 1
   node.total = node.total + seconds
-  node.max = math.max(node.max, seconds)
+  node.max = math.max(node.max or 0, seconds)
 end
 
 --- Of a node's buckets, sorted, the durations below which so many of its calls are.
@@ -37,14 +37,15 @@ local function percentiles(node, parts)
 end
 
 --- By node, over the runs: a list {name, calls, failed, cancelled, p50, p95, p99, max, total},
---- the largest total first. Durations are seconds, percentiles within 1 %.
+--- the largest total first. Durations are seconds, percentiles within 1 %; those and `max` are
+--- nil where no call has ended that had begun.
 local function sum_up(reader, runs)
   local nodes, list = {}, {}
   for _, run in ipairs(runs) do
     for call in reader:calls(run) do
       local node = nodes[call.node]
       if not node then
-        node = { name = call.node, calls = 0, failed = 0, cancelled = 0, total = 0, max = 0,
+        node = { name = call.node, calls = 0, failed = 0, cancelled = 0, total = 0,
           measured = 0, buckets = {} }
         nodes[call.node] = node
         list[#list + 1] = node
@@ -59,7 +60,7 @@ local function sum_up(reader, runs)
     end
   end
   for _, node in ipairs(list) do
-    node.p50, node.p95, node.p99 = percentiles(node, { 0.5, 0.95, 0.99 })
+    if node.max then node.p50, node.p95, node.p99 = percentiles(node, { 0.5, 0.95, 0.99 }) end
   end
   table.sort(list, function(a, b)
     if a.total ~= b.total then return a.total > b.total end
@@ -75,13 +76,17 @@ local function write_json(runs, list, out)
   for i, node in ipairs(list) do
     out(('%s{"node":%s,"calls":%d,"failed":%d,"cancelled":%d'):format(i == 1 and "\n" or ",\n",
       show.json.text(node.name), node.calls, node.failed, node.cancelled))
-    for _, name in ipairs(TIMES) do out((',"%s":%.6f'):format(name, node[name])) end
+    for _, name in ipairs(TIMES) do
+      out((',"%s":%s'):format(name, node[name] and ("%.6f"):format(node[name]) or "null"))
+    end
     out "}"
   end
   out "]}\n"
 end
 
-local function span(seconds) return text.duration_of { started_at = 0, ended_at = seconds } end
+local function span(seconds)
+  return text.duration_of { started_at = 0, ended_at = seconds } -- of none: "-"
+end
 
 local function write_table(list, options, out)
   local paint = text.painter(options)
@@ -98,8 +103,12 @@ end
 
 --- Writes the sums of the runs that are named, or of the newest `options.runs` (20).
 return function(reader, names, options, out)
-  local runs = {}
-  for i, name in ipairs(names) do runs[i] = reader:run(name) end
+  local runs, named = {}, {}
+  for _, name in ipairs(names) do
+    local run = reader:run(name)
+    if not named[run.number] then runs[#runs + 1] = run end
+    named[run.number] = true
+  end
   if not names[1] then runs = reader:runs(options.runs or 20) end
   local list = sum_up(reader, runs)
   if options.json then return write_json(#runs, list, out) end
