@@ -46,13 +46,13 @@ static int digits(uint32_t n) {
   return count;
 }
 
-bool rt_call_tree_add(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal,
-                      double started) {
-  if (!grow(t)) return false;
+/* The way of the call that is to stand at place 'at'. */
+static rt_call_way way(const rt_call_tree *t, uint32_t at, uint32_t seq, uint32_t parent,
+                       uint32_t ordinal) {
   rt_call_way w = {.seq = seq, .parent = RT_NO_PLACE, .ordinal = ordinal,
                    .stem = RT_NO_PLACE, .id_size = ID_TOO_LONG, .root = parent == 0};
   // A caller is made before what it calls: it is there already, or was never recorded.
-  if (parent) w.parent = find_place(t, parent);
+  if (parent && parent < seq) w.parent = find_place(t, parent);
   if (w.root) w.id_size = (uint16_t)digits(ordinal);
   else if (w.parent != RT_NO_PLACE) {
     const rt_call_way *up = &t->ways[w.parent];
@@ -61,9 +61,29 @@ bool rt_call_tree_add(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t o
     w.stem = up->stem;
     w.depth = up->depth + 1;
   }
-  if (w.id_size <= ID_STEM) w.stem = t->count;
+  if (w.id_size <= ID_STEM) w.stem = at;
+  return w;
+}
+
+bool rt_call_tree_add(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal,
+                      double started) {
+  if (!grow(t)) return false;
   t->started[t->count] = started > 0 ? started : INFINITY;
-  t->ways[t->count++] = w;
+  t->ways[t->count] = way(t, t->count, seq, parent, ordinal);
+  t->count++;
+  return true;
+}
+
+bool rt_call_tree_put(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal) {
+  if (seq == 0) return true;
+  while (t->count < seq) {
+    if (!grow(t)) return false;
+    t->started[t->count] = INFINITY;
+    t->ways[t->count] = (rt_call_way){.seq = t->count + 1, .parent = RT_NO_PLACE,
+                                      .stem = RT_NO_PLACE, .id_size = ID_TOO_LONG};
+    t->count++;
+  }
+  t->ways[seq - 1] = way(t, seq - 1, seq, parent, ordinal);
   return true;
 }
 

@@ -36,6 +36,10 @@ typedef struct rt_call_tree {
 bool rt_call_tree_add(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal,
                       double started);
 
+/* Puts a call at place seq - 1, where nothing is known before; its caller first. For those who
+ * add nothing in another way. False when out of memory. */
+bool rt_call_tree_put(rt_call_tree *t, uint32_t seq, uint32_t parent, uint32_t ordinal);
+
 /* Sets 'order' to the 'limit' calls that started first (-1: all), or that come first where
  * they go by id. Nothing can be added after. False when out of memory. */
 bool rt_call_tree_sort(rt_call_tree *t, int64_t limit, rt_call_order order);

@@ -166,6 +166,9 @@ int rt_reader_runs(rt_reader *r, int64_t skip, int64_t limit, rt_each_run *each,
  * more than one. */
 int rt_reader_run(rt_reader *r, const char *name, rt_each_run *each, void *data);
 
+/* The runs whose numbers are larger, oldest first; 'calls' of those that have not ended is 0. */
+int rt_reader_runs_since(rt_reader *r, int64_t number, rt_each_run *each, void *data);
+
 typedef enum rt_call_order {
   RT_BY_START,  /* as they started; those that never did come last */
   RT_BY_TREE,   /* each below its caller, siblings as they started */
@@ -196,6 +199,29 @@ uint32_t rt_calls_total(const rt_calls *c);
 /* Reads the next call: 1, 0 past the last, or -1. It is valid until the reader is used
  * again. */
 int rt_calls_next(rt_calls *c, rt_call_view *view);
+
+/* ---- following a run: sqlite_tail.c ---- */
+
+/* A run's calls as they come (about 40 bytes for each it has). */
+typedef struct rt_tail rt_tail;
+
+/* Opens run number 'run' to be followed from its beginning; with or without the site, arguments,
+ * results and error of its calls. Close it before the reader. */
+int rt_tail_open(rt_tail **out, rt_reader *r, int64_t run, bool texts);
+void rt_tail_close(rt_tail *t);
+
+/* Who is told. A nonzero return ends the look, which returns it; none may leave by a jump. */
+typedef struct rt_follower {
+  int (*run)(void *data, const rt_run_record *run);       /* as it is now; first; 'calls' is 0
+                                                           * until it has ended */
+  int (*call)(void *data, const rt_call_view *call);      /* it is new, or has begun or ended */
+  int (*progress)(void *data, const rt_event_record *e);  /* an event of that kind */
+} rt_follower;
+
+/* Looks what has come since the last look: 0 when that was all, 1 when there is more (some
+ * 'most' calls were handed out), -1 on failure. When a run is told to be over and all was handed
+ * out there will be no more. */
+int rt_tail_look(rt_tail *t, uint32_t most, const rt_follower *f, void *data);
 
 /* Lets go of the file until the next read. What a writer may put in place of the log it
  * writes waits for open readers: pause before doing anything slow. */
