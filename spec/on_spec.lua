@@ -176,6 +176,39 @@ describe("rt.progress", function()
     end
   end))
 
+  it("stands in the journal for each call, whatever others tell", function()
+    local place <close> = helper.temporary()
+    local journal = place.path .. "/journal.db"
+    helper.record(place.path, [[
+      local step = rt.function_node("step", function()
+        for i = 1, 100 do rt.progress(i) end
+        rt.progress(5, 5)
+      end)
+      for _ = 1, 20 do rt.spawn(step) end
+    ]])
+    assert.equal("20|20", helper.sql(journal,
+      "SELECT sum(value LIKE '{\"done\":1,%'), sum(value LIKE '%\"total\":5}') FROM events"))
+    local count = tonumber(helper.sql(journal, "SELECT count(*) FROM events"))
+    assert.is_true(count < 200, count)
+  end)
+
+  it("comes from an rt.map that takes its time, and not from one that does not",
+    helper.in_run(function()
+      local steps <close> = collect "progress"
+      local nap = rt.function_node("nap", function(seconds) rt.sleep(seconds) end)
+      rt.map(nap, { 0.05, 0.05, 0.05 })
+      rt.sleep(0)
+      assert.same({}, steps)
+      rt.call(nap, 0)
+      rt.map(nap, { 0.1, 0.1, 0.2, 0.3, 0.3, 0.5 }, { limit = 2 })
+      rt.sleep(0)
+      local seen = {}
+      for i, event in ipairs(steps) do
+        seen[i] = ("%s %d/%d %s"):format(event.call, event.done, event.total, event.map)
+      end
+      assert.same({ "1 3/6 nap", "1 5/6 nap", "1 6/6 nap" }, seen)
+    end, { clock = "virtual" }))
+
   it("stands in the journal: the first, the last, some between", function()
     local place = helper.workplace()
     local output, said = place:run { "run", "-e", [[

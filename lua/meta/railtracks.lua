@@ -460,6 +460,7 @@ function rt.log.error(message, fields) end
 ---@field done? number    of progress, as the next two
 ---@field total? number
 ---@field label? string
+---@field map? string      of progress that an rt.map tells: the node it calls
 ---@field level? "debug"|"info"|"warning"|"error"  of log, as the next two
 ---@field message? string
 ---@field fields? table

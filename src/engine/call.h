@@ -62,6 +62,7 @@ typedef struct rt_call_rare {
   int fatal_error;          /* anchors what ended all of it and its failure: it is a line */
   int fatal_failure;
   char *second;             /* failures beside the one it ends with, for the traceback */
+  int64_t progressed;       /* when its progress was last written to the journal; 0: never */
 } rt_call_rare;
 
 /* A million may be queued: what stands here is counted in bytes. */

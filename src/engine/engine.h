@@ -45,6 +45,7 @@ struct rt_engine {
   uint32_t spares;
   rt_uuid_clock uuids;
   uint32_t ended;           /* counts the calls that have ended */
+  int64_t ended_at;         /* when the last one did, on the clock */
   uint32_t told;            /* counts what was raised that no pcall stops */
   int64_t grace;            /* nanoseconds that the cleanup of a cancelled call may wait */
   rt_protector protectors[12];  /* functions that run what they call protected */

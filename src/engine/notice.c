@@ -195,8 +195,7 @@ static int64_t epoch_now(const rt_call *c) {
   return rt_scheduler_now(&c->run->engine->scheduler) + c->run->epoch;
 }
 
-void rt_notice_queue(lua_State *L, rt_engine *e) {
-  const rt_call *c = rt_call_current(e);
+void rt_notice_queue(lua_State *L, rt_engine *e, const rt_call *c) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (c) {
     set_call(L, c);

@@ -35,7 +35,6 @@ typedef struct rt_notices {
   char *path;               /* of the file; NULL: none */
   int64_t most;             /* bytes of the file until the next one is begun */
   int64_t since;            /* when the engine was opened, on its clock */
-  int64_t progressed;       /* when a progress was last written to the journal */
   int dispatch;             /* anchors the function that calls the handlers; 0: none */
   int queue;                /* anchors the list of events that wait for it */
   lua_Integer first, last;  /* which of its items do */
@@ -60,9 +59,9 @@ int rt_notice_open_file(rt_engine *e, const char *path);
 void rt_notice_begin(rt_call *c);
 void rt_notice_end(rt_call *c, rt_status status, const rt_failure *failure);
 
-/* Pops the event table at the top of L, after adding what it says of the running call, and
- * puts it into the queue. Raises when out of memory. */
-void rt_notice_queue(lua_State *L, rt_engine *e);
+/* Pops the event table at the top of L, after adding what it says of the call (NULL: it happened
+ * in none), and puts it into the queue. Raises when out of memory. */
+void rt_notice_queue(lua_State *L, rt_engine *e, const rt_call *c);
 
 /* Writes a line, if its level is written: 'fields' is a JSON object or empty, in 'value' are
  * further fields of a JSON line, each with a comma before it. */

@@ -73,7 +73,8 @@ void rt_call_record_begin(lua_State *L, rt_call *c, int first, int count, bool s
 
 void rt_call_record_end(lua_State *L, rt_call *c, rt_status status, rt_text error) {
   rt_engine *e = c->run->engine;
-  int64_t ended = epoch_now(c);
+  e->ended_at = rt_scheduler_now(&e->scheduler);
+  int64_t ended = e->ended_at + c->run->epoch;
   rt_text results = {0};
   rt_buf room;
   if (status == RT_DONE && !c->node->unrecorded) {

@@ -6,6 +6,8 @@
  *   reader:calls(run [, limit [, order]])  for call in ... do; run as above, or its name;
  *                                          in start order, or each below its caller, where
  *                                          siblings go as they started ("tree") or by "id"
+ *   reader:since(number)                   a list of the runs with larger numbers, oldest first
+ *   reader:tail(run [, texts])             follows a run: see tail.c
  *   reader:close()
  *   journal.prune(path, before, keep)      removes the ended runs that ended before that time
  *                                          or are not among the newest so many; nil is no
@@ -24,7 +26,6 @@
 #include "lib.h"
 #include "store.h"
 
-#define READER "railtracks.journal.Reader"
 #define CALLS "railtracks.journal.Calls"
 
 enum { BATCH = 128 };  // calls made into tables at once, the file let go of in between
@@ -47,8 +48,8 @@ _Noreturn static void fail(lua_State *L, const char *message) {
   rt_error_raise(L, "journal", "%s", message);
 }
 
-static rt_reader *check_reader(lua_State *L, int index) {
-  reader *r = luaL_checkudata(L, index, READER);
+rt_reader *rt_lib_reader(lua_State *L, int index) {
+  reader *r = luaL_checkudata(L, index, RT_READER);
   if (!r->reader) fail(L, "the journal has been closed");
   return r->reader;
 }
@@ -78,7 +79,7 @@ static void set_integer(lua_State *L, const char *field, int64_t value) {
   lua_setfield(L, -2, field);
 }
 
-static void push_run(lua_State *L, const rt_run_record *r) {
+void rt_lib_push_run(lua_State *L, const rt_run_record *r) {
   lua_createtable(L, 0, 14);
   set_integer(L, "number", r->run);
   set_text(L, "id", r->id);
@@ -96,7 +97,7 @@ static void push_run(lua_State *L, const rt_run_record *r) {
   if (r->parent_call) set_integer(L, "parent_call", r->parent_call);
 }
 
-static void push_call(lua_State *L, const rt_call_view *view) {
+void rt_lib_push_call(lua_State *L, const rt_call_view *view) {
   const rt_call_record *c = &view->record;
   lua_createtable(L, 0, 14);
   set_name(L, "id", view->id);
@@ -120,18 +121,18 @@ static void push_call(lua_State *L, const rt_call_view *view) {
 /* Appends a run to the list at the top. */
 static int append_run(void *data, const rt_run_record *run) {
   lua_State *L = data;
-  push_run(L, run);
+  rt_lib_push_run(L, run);
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   return 0;
 }
 
 static int put_run(void *data, const rt_run_record *run) {
-  push_run(data, run);
+  rt_lib_push_run(data, run);
   return 0;
 }
 
 static int list_runs(lua_State *L) {
-  rt_reader *r = check_reader(L, 1);
+  rt_reader *r = rt_lib_reader(L, 1);
   lua_Integer limit = luaL_optinteger(L, 2, -1), skip = luaL_optinteger(L, 3, 0);
   luaL_argcheck(L, skip >= 0, 3, "must not be negative");
   lua_newtable(L);
@@ -140,9 +141,17 @@ static int list_runs(lua_State *L) {
   return 1;
 }
 
+static int list_since(lua_State *L) {
+  rt_reader *r = rt_lib_reader(L, 1);
+  lua_Integer number = luaL_checkinteger(L, 2);
+  lua_newtable(L);
+  if (rt_reader_runs_since(r, number, append_run, L) < 0) fail(L, rt_reader_error(r));
+  return 1;
+}
+
 /* Pushes the run of that name. */
 static int find_run(lua_State *L) {
-  rt_reader *r = check_reader(L, 1);
+  rt_reader *r = rt_lib_reader(L, 1);
   const char *name = luaL_checkstring(L, 2);
   if (rt_reader_run(r, name, put_run, L) < 0) fail(L, rt_reader_error(r));
   return 1;
@@ -163,7 +172,7 @@ static void fill_batch(lua_State *L, rt_reader *r, call_list *list) {
   int got = 1;
   list->at = list->size = 0;
   while (list->size < BATCH && (got = rt_calls_next(list->calls, &view)) > 0) {
-    push_call(L, &view);
+    rt_lib_push_call(L, &view);
     lua_rawseti(L, -2, ++list->size);
   }
   rt_reader_pause(r);
@@ -178,7 +187,7 @@ static int next_call(lua_State *L) {
   lua_getiuservalue(L, lua_upvalueindex(1), BATCH_SLOT);
   if (list->at == list->size) {
     lua_getiuservalue(L, lua_upvalueindex(1), READER_SLOT);
-    rt_reader *r = check_reader(L, 2);
+    rt_reader *r = rt_lib_reader(L, 2);
     lua_settop(L, 1);
     fill_batch(L, r, list);
     if (list->size == 0) {
@@ -196,7 +205,7 @@ static int next_call(lua_State *L) {
 static int list_calls(lua_State *L) {
   static const char *const names[] = {"start", "tree", "id", NULL};
   static const rt_call_order orders[] = {RT_BY_START, RT_BY_TREE, RT_BY_ID};
-  rt_reader *r = check_reader(L, 1);
+  rt_reader *r = rt_lib_reader(L, 1);
   lua_Integer limit = luaL_optinteger(L, 3, -1);
   rt_call_order order = orders[luaL_checkoption(L, 4, "start", names)];
   lua_settop(L, 2);
@@ -229,7 +238,7 @@ static int list_calls(lua_State *L) {
 /* ---- the module ---- */
 
 static int close_reader(lua_State *L) {
-  reader *r = luaL_checkudata(L, 1, READER);
+  reader *r = luaL_checkudata(L, 1, RT_READER);
   rt_reader_close(r->reader);
   free(r->reason);
   *r = (reader){0};
@@ -240,15 +249,15 @@ static int open_reader(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   reader *r = lua_newuserdatauv(L, sizeof *r, 0);
   *r = (reader){0};
-  luaL_setmetatable(L, READER);
+  luaL_setmetatable(L, RT_READER);
   if (rt_reader_open(&r->reader, path, &r->reason) < 0)
     fail(L, r->reason ? r->reason : "not enough memory");
   return 1;
 }
 
 static const luaL_Reg reader_methods[] = {
-    {"runs", list_runs}, {"run", find_run}, {"calls", list_calls},
-    {"close", close_reader}, {NULL, NULL},
+    {"runs", list_runs}, {"run", find_run}, {"calls", list_calls}, {"since", list_since},
+    {"tail", rt_lib_tail}, {"close", close_reader}, {NULL, NULL},
 };
 
 /* Closes the store and raises why. */
@@ -299,7 +308,8 @@ static void new_class(lua_State *L, const char *name, lua_CFunction close) {
 int rt_open_journal(lua_State *L) {
   new_class(L, CALLS, close_calls);
   lua_pop(L, 1);
-  new_class(L, READER, close_reader);
+  rt_lib_open_tails(L);
+  new_class(L, RT_READER, close_reader);
   luaL_newlib(L, reader_methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -66,6 +66,11 @@ uint32_t rt_lib_length(lua_State *L, int index, const char *what);
 /* Whether the list at 'index' is what a raw look at it says. */
 bool rt_lib_is_plain(lua_State *L, int index);
 
+/* The call 'c' is in an rt.map of the node, of whose 'total' items (with ordinals from 'first' on)
+ * so many are done: an event for handlers and in the journal. Raises only when out of memory. */
+void rt_lib_map_progress(lua_State *L, rt_call *c, uint32_t done, uint32_t total, uint32_t first,
+                         const rt_node *node);
+
 /* rt.call, also called for a node: node(...). */
 int rt_lib_call(lua_State *L);
 
@@ -130,5 +135,18 @@ int rt_open_http(lua_State *L);
 
 /* The module railtracks.journal: reading what was recorded. */
 int rt_open_journal(lua_State *L);
+
+#define RT_READER "railtracks.journal.Reader"
+
+/* The reader at 'index', which is open, or raises. */
+rt_reader *rt_lib_reader(lua_State *L, int index);
+
+/* What was recorded of a run, of a call, as tables. */
+void rt_lib_push_run(lua_State *L, const rt_run_record *run);
+void rt_lib_push_call(lua_State *L, const rt_call_view *call);
+
+/* reader:tail(run [, texts]), and its class. */
+int rt_lib_tail(lua_State *L);
+void rt_lib_open_tails(lua_State *L);
 
 #endif

@@ -65,7 +65,7 @@ static int log_line(lua_State *L) {
   lua_setfield(L, 3, "message");
   lua_pushvalue(L, 2);
   lua_setfield(L, 3, "fields");
-  rt_notice_queue(L, e);
+  rt_notice_queue(L, e, c);
   return 0;
 }
 
@@ -85,13 +85,23 @@ static int broadcast(lua_State *L) {
   lua_setfield(L, 2, "event");
   lua_pushvalue(L, 1);
   lua_setfield(L, 2, "value");
-  rt_notice_queue(L, e);
+  rt_notice_queue(L, e, rt_call_current(e));
   return 0;
 }
 
 /* ---- rt.progress(done, total [, label]) ---- */
 
-enum { OFTEN_NS = 100000000 };  // between two that are recorded
+enum { OFTEN_NS = 100000000 };  // between two of a call that are recorded
+
+/* Whether the journal is to have this progress of the call: it is the first, or the last, or
+ * the one before was a while ago. */
+static bool is_to_be_recorded(rt_engine *e, rt_call *c, bool last) {
+  int64_t now = rt_scheduler_now(&e->scheduler);
+  rt_call_rare *rare = rt_call_rare_of(c);
+  if (!rare || (rare->progressed && !last && now - rare->progressed < OFTEN_NS)) return false;
+  rare->progressed = now ? now : 1;
+  return true;
+}
 
 static lua_Number check_amount(lua_State *L, int index, bool needed) {
   lua_Number amount = lua_tonumber(L, index);
@@ -109,11 +119,9 @@ static int progress(lua_State *L) {
   if (!lua_isnil(L, 3) && lua_type(L, 3) != LUA_TSTRING)
     rt_error_raise(L, "usage", "rt.progress: argument 3: expected a string, got %s",
                    rt_lib_given(L, 3));
-  const rt_call *c = rt_call_current(e);
+  rt_call *c = rt_call_current(e);
   if (!c) rt_error_raise(L, "usage", "rt.progress: outside a run there is nothing to do");
-  int64_t now = rt_scheduler_now(&e->scheduler);
-  if (now - e->notices.progressed >= OFTEN_NS || done >= total || !e->notices.progressed) {
-    e->notices.progressed = now;
+  if (is_to_be_recorded(e, c, !lua_isnil(L, 2) && done >= total)) {
     rt_buf *event = rt_engine_text(e);
     rt_buf_printf(event, "{\"done\":%.14g,\"label\":", done);
     rt_value_write(L, 3, event, e->record_limit);
@@ -127,8 +135,30 @@ static int progress(lua_State *L) {
   lua_pushliteral(L, "progress");
   lua_setfield(L, 4, "event");
   for (int i = 1; i <= 3; i++) lua_pushvalue(L, i), lua_setfield(L, 4, names[i - 1]);
-  rt_notice_queue(L, e);
+  rt_notice_queue(L, e, c);
   return 0;
+}
+
+void rt_lib_map_progress(lua_State *L, rt_call *c, uint32_t done, uint32_t total, uint32_t first,
+                         const rt_node *node) {
+  rt_engine *e = c->run->engine;
+  rt_buf *event = rt_engine_text(e);
+  rt_buf_printf(event, "{\"done\":%u,\"first\":%u,\"label\":null,\"map\":", done, first);
+  rt_value_write_text(event, node->name, node->name_size);
+  rt_buf_printf(event, ",\"total\":%u}", total);
+  record(e, c, "progress", event);
+  if (!(e->notices.listening & RT_NOTICE_PROGRESS)) return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_createtable(L, 0, 9);
+  lua_pushliteral(L, "progress");
+  lua_setfield(L, -2, "event");
+  lua_pushinteger(L, done);
+  lua_setfield(L, -2, "done");
+  lua_pushinteger(L, total);
+  lua_setfield(L, -2, "total");
+  lua_pushlstring(L, node->name, node->name_size);
+  lua_setfield(L, -2, "map");
+  rt_notice_queue(L, e, c);
 }
 
 /* ---- who listens ---- */

@@ -8,6 +8,8 @@
 
 enum { NODE = 1, ITEMS = 4, RESULTS = 5 };  // on the stack of the one who waits
 
+enum { TOLD_NS = 250000000 };  // how far it is is told as often
+
 typedef struct rt_map {
   rt_call *waiter;
   rt_node *node;       /* borrowed from the stack */
@@ -21,7 +23,9 @@ typedef struct rt_map {
   bool waking;         /* the next item is queued and has not started */
   bool failed;         /* the results are an error and its failure, at 1 and 2 */
   bool no_memory;
+  bool told;           /* how far it is */
   rt_status status;    /* of the call that failed */
+  int64_t told_at;     /* or when it began */
 } rt_map;
 
 static const rt_use item_use;
@@ -47,6 +51,7 @@ static void feed(rt_map *m, bool idle) {
   c->observed = true;
   m->live++;
   m->waking = true;
+  if (!m->told_at) m->told_at = c->spawned;
   c->instant = idle && rt_scheduler_idle(&e->scheduler);
   rt_task_queue(&e->scheduler, &c->task);
 }
@@ -117,10 +122,23 @@ static void store(lua_State *L, rt_map *m, rt_call *c, int first) {
   }
 }
 
+/* One that takes its time says how far it is; and that it is done, if it has said so before. */
+static void tell(lua_State *L, rt_map *m) {
+  int64_t now = m->waiter->run->engine->ended_at;
+  uint32_t done = m->next - m->live;
+  if (now - m->told_at < TOLD_NS && !(m->told && done == m->count)) return;
+  m->told = true;
+  m->told_at = now;
+  rt_lib_map_progress(L, m->waiter, done, m->count, m->base + 1, m->node);
+}
+
 static void deliver_item(lua_State *L, rt_call *c, int first) {
   rt_map *m = c->owner;
   m->live--;
-  if (!c->unrun && !m->failed) store(L, m, c, first);
+  if (!c->unrun && !m->failed) {
+    store(L, m, c, first);
+    tell(L, m);
+  }
   feed(m, true);
   // A waiter that was cancelled is interrupted when all its children have ended.
   if (m->live == 0 && !rt_call_unwinds(m->waiter))
