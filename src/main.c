@@ -178,10 +178,18 @@ static int flush(lua_State *L) {
   return 2;
 }
 
+/* host.linger(seconds) -> whether nobody reads the output any more; else when they are over */
+static int linger(lua_State *L) {
+  struct pollfd output = {.fd = STDOUT_FILENO};
+  int changed = poll(&output, 1, (int)(luaL_checknumber(L, 1) * 1000));
+  lua_pushboolean(L, changed > 0);
+  return 1;
+}
+
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"catch_signals", catch_signals}, {"die_of_pipe", die_of_pipe},
-      {"flush", flush}, {"signal", first_signal}, {NULL, NULL}};
+      {"flush", flush}, {"linger", linger}, {"signal", first_signal}, {NULL, NULL}};
   luaL_newlib(L, functions);
   rt_screen_functions(L);
   rt_terminal_functions(L);

@@ -123,9 +123,11 @@ local options_of = {
   diff = { ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text" },
   prune = { ["--older"] = "age", ["--keep"] = "count", ["--journal"] = "text" },
   show = {
-    ["--failed"] = "flag", ["--node"] = "text", ["--slowest"] = "number", ["--depth"] = "count",
+    ["--follow"] = "flag", ["--failed"] = "flag", ["--node"] = "text", ["--slowest"] = "number",
+    ["--depth"] = "count",
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
   },
+  top = { ["--journal"] = "text" },
   view = {
     ["--port"] = "port", ["--host"] = "text", ["--open"] = "flag", ["--journal"] = "text",
   },
@@ -343,11 +345,18 @@ end
 
 -- runs, show ----------------------------------------------------------------------------
 
---- Calls `use(reader, options, words)`; `most` is how many words there may be.
 local function nothing_to_read(command)
   return complain("%s: there is nothing to read in the journal 'none'", command)
 end
 
+--- Sets what the terminal is like.
+local function dress(options)
+  local width = host.terminal(1)
+  options.width = width
+  options.colour = width and os.getenv "TERM" ~= "dumb" and (os.getenv "NO_COLOR" or "") == ""
+end
+
+--- Calls `use(reader, options, words)`; `most` is how many words there may be.
 local function with_journal(command, args, at, most, use)
   local options, words = read_options_and_words(command, args, at, most)
   if not options then return complain("%s; %s", words, see_help(command)) end
@@ -357,9 +366,7 @@ local function with_journal(command, args, at, most, use)
   end
   core.configure { journal = options.journal }
   host.die_of_pipe()
-  local width = host.terminal(1)
-  options.width = width
-  options.colour = width and os.getenv "TERM" ~= "dumb" and (os.getenv "NO_COLOR" or "") == ""
+  dress(options)
   if options.all then options.limit = math.maxinteger end
   local path = core.journal_path()
   if not path then return nothing_to_read(command) end
@@ -387,10 +394,42 @@ function commands.runs(args, at)
   end)
 end
 
+--- Calls `use(path, name, options)` where what another process records is followed: it may
+--- wait, and returns how that has ended.
+local function while_it_comes(command, options, name, use)
+  if options.journal == "none" then return nothing_to_read(command) end
+  core.configure { journal = options.journal }
+  local path = core.journal_path()
+  if not path then return nothing_to_read(command) end
+  core.configure { journal = "none" } -- for what is done here
+  dress(options)
+  host.catch_signals()
+  local ok, status, trace, problem = pcall(use, path, name, options)
+  if ok then return exit_status(status, trace, problem) end
+  return tell(type(status) == "table" and status.message or tostring(status))
+end
+
 function commands.show(args, at)
-  return with_journal("show", args, at, 1, function(reader, options, words)
-    require("railtracks.show").run(reader, words[1] or "@1", options, out)
+  local given = read_options_and_words("show", args, at, 1)
+  local unfit = given and given.follow and (given.slowest and "--slowest"
+    or given.limit and "--limit")
+  if unfit then
+    return complain("show: --follow and %s do not go together; %s", unfit, see_help "show")
+  end
+  local nobody_reads
+  local status = with_journal("show", args, at, 1, function(reader, options, words)
+    local run = words[1] or "@1"
+    if not options.follow then return require "railtracks.show".run(reader, run, options, out) end
+    nobody_reads = require "railtracks.follow"(reader, run, options, out)
   end)
+  return nobody_reads and NOBODY_READS or status
+end
+
+function commands.top(args, at)
+  local options, words = read_options_and_words("top", args, at, 1)
+  if not options then return complain("%s; %s", words, see_help "top") end
+  if options.help then return commands.help({ "help", "top" }, 2) end
+  return while_it_comes("top", options, words[1], require "railtracks.top")
 end
 
 function commands.stats(args, at)

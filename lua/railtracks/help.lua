@@ -11,6 +11,7 @@ usage: railtracks                                   type Lua and see what it doe
        railtracks attach [OPTION...] PATH           look into a program that runs
        railtracks runs [OPTION...]                  list the recorded runs, newest first
        railtracks show [OPTION...] [RUN]            show a run as a tree (default: the newest)
+       railtracks top [OPTION...] [RUN]             show what runs, while it runs
        railtracks stats [OPTION...] [RUN...]        sum up nodes over runs
        railtracks diff [OPTION...] RUN RUN          show where two runs went apart
        railtracks prune [OPTION...]                 remove old runs
@@ -99,12 +100,25 @@ Shows a run as a tree of its calls. RUN is a unique beginning or end of a run's 
 for the newest, @2 for the one before (default: @1).
 
   --json              print one JSON object {"run": {...}, "calls": [...]}
+  --follow            show each call when it has ended, until the run has; with --json a
+                      line for each, and the run in the last one
   --failed            only the calls that failed, with their ids
   --node NAME         only the calls of that node
   --slowest N         only the N calls that took longest
   --depth N           only N levels below the root
   --limit N           at most N calls (default 200)
   --all               all of them
+  --journal FILE      the journal to read
+]]
+
+help.top = [[
+usage: railtracks top [OPTION...] [RUN]
+
+Draws what a run does while it runs in another process: its calls, for how long, how far they
+say they are, and how many have ended; below, the runs started from it. RUN is as for
+'railtracks show' (default: the newest that runs). When it ends, or at Ctrl-C, a summary stays.
+Where standard output is no terminal it is a plain line every two seconds.
+
   --journal FILE      the journal to read
 ]]
 

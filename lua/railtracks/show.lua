@@ -27,10 +27,6 @@ local COLOURS = {
 ---@field node string?     only those of the node
 ---@field slowest integer? only so many, the longest first
 ---@field depth integer?   only so many levels below the root
----@field failed boolean?  only calls that failed
----@field node string?     only calls of that node
----@field depth integer?   only so many levels below the root
----@field slowest integer? only so many calls, those that took longest
 ---@field ids boolean?     the ids of calls in front of their names
 ---@field more_hint string?  how to see what is not shown
 
@@ -221,7 +217,7 @@ local function json_whole(run, calls, out)
 end
 
 --- For others that write JSON.
-show.json = { text = json_text, whole = json_whole }
+show.json = { call = json_call, run = json_run, text = json_text, whole = json_whole }
 
 -- ---- runs ----
 
@@ -382,6 +378,17 @@ local function print_error(run, options, out)
   end
 end
 
+local function print_summary(run, options, out)
+  local paint = painter(options)
+  out(("%s  %s  %s  %s\n"):format(
+    paint("bold", clean(run.name)), paint(run.status, run.status), duration_of(run),
+    run.calls == 1 and "1 call" or grouped(run.calls) .. " calls"))
+end
+
+--- For who shows a run while it goes on.
+show.parts = { call = print_call, error = print_error, message = error_line,
+  summary = print_summary }
+
 --- Prints one run: as a tree, or as {"run":..., "calls":[...]}.
 ---@param reader railtracks.journal.Reader
 ---@param run railtracks.journal.Run|string|nil   "@1" if nil
@@ -400,11 +407,8 @@ function show.run(reader, run, options, out)
     end, out)
   end
 
-  local paint = painter(options)
-  out(("%s  %s  %s  %s\n"):format(
-    paint("bold", clean(run.name)), paint(run.status, run.status), duration_of(run),
-    run.calls == 1 and "1 call" or grouped(run.calls) .. " calls"))
-  out(paint("dim", ("run %s  started %s"):format(
+  print_summary(run, options, out)
+  out(painter(options)("dim", ("run %s  started %s"):format(
     clean(run.id), local_time(run.started_at))) .. "\n\n")
   if some then
     if flat then options.ids = true end

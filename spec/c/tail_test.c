@@ -16,7 +16,7 @@ static int take_run(void *data, const rt_run_record *run) {
 
 static int take_call(void *data, const rt_call_view *view) {
   news *n = data;
-  assert_int_equal(view->record.args.data != NULL, view->record.site.data != NULL);
+  assert_null(view->record.args.data);
   n->size += (size_t)snprintf(n->text + n->size, sizeof n->text - n->size, "%s%u:%s:%s",
                               n->size ? " " : "", view->record.seq, view->id,
                               rt_status_name(view->record.status));
@@ -61,7 +61,7 @@ static void calls_come_once_and_when_they_have_ended(void **state) {
   rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
   rt_reader *r = open_reader(p->file);
   rt_tail *t;
-  assert_int_equal(rt_tail_open(&t, r, run.run, true), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   check_look(t, 100, 0, "");
   add(s, run.run, 1, 0, 1, RT_RUNNING);
   check_look(t, 100, 0, "1:1:running");
@@ -82,7 +82,7 @@ static void rows_that_come_late_are_seen(void **state) {
   rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
   rt_reader *r = open_reader(p->file);
   rt_tail *t;
-  assert_int_equal(rt_tail_open(&t, r, run.run, false), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   add(s, run.run, 1, 0, 1, RT_RUNNING);
   add(s, run.run, 4, 1, 3, RT_RUNNING);
   add(s, run.run, 5, 4, 1, RT_DONE);
@@ -98,13 +98,67 @@ static void rows_that_come_late_are_seen(void **state) {
   s->api->close(s);
 }
 
+static void a_call_waits_for_the_row_of_its_caller(void **state) {
+  place *p = *state;
+  rt_store *s = open_store(p->file);
+  rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
+  rt_reader *r = open_reader(p->file);
+  rt_tail *t;
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
+  add(s, run.run, 2, 1, 1, RT_RUNNING);
+  add(s, run.run, 3, 2, 1, RT_DONE);
+  check_look(t, 100, 0, "");
+  update(s, run.run, 2, RT_DONE);
+  add(s, run.run, 1, 0, 1, RT_RUNNING);
+  check_look(t, 100, 0, "1:1:running 2:1.1:done 3:1.1.1:done");
+  check_look(t, 100, 0, "");
+  add(s, run.run, 5, 4, 1, RT_DONE);
+  check_look(t, 100, 0, "");
+  end_run(s, &run, RT_DONE, 5);  // and call 4 was never recorded
+  news n = {0};
+  assert_int_equal(rt_tail_look(t, 100, &follower, &n), 0);
+  assert_int_equal(n.run, RT_DONE);
+  assert_string_equal(n.text, "5:…~5:done");
+  rt_tail_close(t);
+  rt_reader_close(r);
+  s->api->close(s);
+}
+
+static int take_texts(void *data, const rt_call_view *view) {
+  news *n = data;
+  assert_non_null(view->record.args.data);
+  n->size += (size_t)snprintf(n->text + n->size, sizeof n->text - n->size, "%s ", view->id);
+  return 0;
+}
+
+static void calls_are_read_with_all_that_is_recorded(void **state) {
+  place *p = *state;
+  rt_store *s = open_store(p->file);
+  rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
+  rt_reader *r = open_reader(p->file);
+  rt_tail *t;
+  news n = {0};
+  add_calls(s, run.run, 1, 5);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
+  uint32_t seqs[] = {4, 1, 77, 3, 0};
+  assert_int_equal(rt_tail_read(t, seqs, 5, take_texts, &n), 0);
+  assert_string_equal(n.text, "");  // none was handed out yet
+  assert_int_equal(rt_tail_look(t, 100, &follower, &n), 0);
+  n = (news){0};
+  assert_int_equal(rt_tail_read(t, seqs, 5, take_texts, &n), 0);
+  assert_string_equal(n.text, "1.3 1 1.2 ");
+  rt_tail_close(t);
+  rt_reader_close(r);
+  s->api->close(s);
+}
+
 static void a_queued_call_is_told_of_when_it_begins(void **state) {
   place *p = *state;
   rt_store *s = open_store(p->file);
   rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
   rt_reader *r = open_reader(p->file);
   rt_tail *t;
-  assert_int_equal(rt_tail_open(&t, r, run.run, false), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   rt_call_record c = a_call(run.run, 1, 0, 1);
   c.status = RT_RUNNING;
   c.started_at = c.ended_at = 0;
@@ -126,7 +180,7 @@ static void many_come_some_at_a_time(void **state) {
   rt_reader *r = open_reader(p->file);
   rt_tail *t;
   add_calls(s, run.run, 1, 5);
-  assert_int_equal(rt_tail_open(&t, r, run.run, true), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   check_look(t, 2, 1, "1:1:done 2:1.1:done");
   check_look(t, 2, 1, "3:1.2:done 4:1.3:done");
   check_look(t, 2, 0, "5:1.4:done");
@@ -148,7 +202,7 @@ static void progress_comes_once_and_other_events_do_not(void **state) {
   e.kind = TEXT("progress");
   e.value = TEXT("{\"done\":1}");
   assert_int_equal(s->api->event_add(s, &e), 0);
-  assert_int_equal(rt_tail_open(&t, r, run.run, false), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   assert_int_equal(rt_tail_look(t, 100, &follower, &n), 0);
   assert_int_equal(n.progress, 1);
   assert_int_equal(s->api->event_add(s, &e), 0);
@@ -167,13 +221,13 @@ static void a_run_that_was_removed_is_over(void **state) {
   rt_reader *r = open_reader(p->file);
   rt_tail *t;
   news n = {0};
-  int64_t removed;
+  int64_t removed = 0;
   add_calls(s, run.run, 1, 3);
   end_run(s, &run, RT_DONE, 3);
-  assert_int_equal(rt_tail_open(&t, r, run.run, false), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   assert_int_equal(rt_tail_look(t, 1, &follower, &n), 1);
   assert_int_equal(n.run, RT_DONE);
-  assert_int_equal(s->api->drop_oldest(s, &removed), 0);
+  assert_int_equal(s->api->drop_next(s, 2e9, 0, &removed), 0);
   assert_int_equal(removed, run.run);
   assert_int_equal(rt_tail_look(t, 1, &follower, &n), 0);
   assert_int_equal(n.run, RT_INTERRUPTED);
@@ -190,7 +244,7 @@ static void a_row_far_ahead_is_told_as_damage(void **state) {
   rt_tail *t;
   news n = {0};
   add(s, run.run, 4000000000u, 1, 1, RT_DONE);
-  assert_int_equal(rt_tail_open(&t, r, run.run, false), 0);
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   assert_int_equal(rt_tail_look(t, 100, &follower, &n), -1);
   assert_non_null(strstr(rt_reader_error(r), p->file));
   rt_tail_close(t);
@@ -203,6 +257,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(calls_come_once_and_when_they_have_ended, make_place,
                                       remove_place),
       cmocka_unit_test_setup_teardown(rows_that_come_late_are_seen, make_place, remove_place),
+      cmocka_unit_test_setup_teardown(a_call_waits_for_the_row_of_its_caller, make_place,
+                                      remove_place),
+      cmocka_unit_test_setup_teardown(calls_are_read_with_all_that_is_recorded, make_place,
+                                      remove_place),
       cmocka_unit_test_setup_teardown(a_queued_call_is_told_of_when_it_begins, make_place,
                                       remove_place),
       cmocka_unit_test_setup_teardown(many_come_some_at_a_time, make_place, remove_place),

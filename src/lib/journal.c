@@ -7,7 +7,7 @@
  *                                          in start order, or each below its caller, where
  *                                          siblings go as they started ("tree") or by "id"
  *   reader:since(number)                   a list of the runs with larger numbers, oldest first
- *   reader:tail(run [, texts])             follows a run: see tail.c
+ *   reader:tail(run)                       follows a run: see tail.c
  *   reader:close()
  *   journal.prune(path, before, keep)      removes the ended runs that ended before that time
  *                                          or are not among the newest so many; nil is no

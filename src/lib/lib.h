@@ -145,7 +145,7 @@ rt_reader *rt_lib_reader(lua_State *L, int index);
 void rt_lib_push_run(lua_State *L, const rt_run_record *run);
 void rt_lib_push_call(lua_State *L, const rt_call_view *call);
 
-/* reader:tail(run [, texts]), and its class. */
+/* reader:tail(run), and its class. */
 int rt_lib_tail(lua_State *L);
 void rt_lib_open_tails(lua_State *L);
 

@@ -26,10 +26,8 @@ static const char *const sql[STATEMENTS] = {
                   " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
     [CALL] = "SELECT " CALL_COLUMNS CALL_TEXTS " FROM calls WHERE key = ?1",
     [CALL_STATE] = "SELECT status, started_at FROM calls WHERE key = ?1",
-    [CALLS_SINCE] = "SELECT " CALL_COLUMNS CALL_TEXTS " FROM calls"
+    [CALLS_SINCE] = "SELECT " CALL_COLUMNS " FROM calls"
                     " WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3",
-    [CALLS_SINCE_BRIEF] = "SELECT " CALL_COLUMNS " FROM calls"
-                          " WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3",
     [CALL_BRIEF] = "SELECT " CALL_COLUMNS " FROM calls WHERE key = ?1",
     [PROGRESS_SINCE] = "SELECT key, seq, at, kind, iif(kind = 'progress', value, NULL)"
                        " FROM events WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3",

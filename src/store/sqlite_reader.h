@@ -8,7 +8,7 @@
 
 enum {
   RUN_BELOW, RUN_NAMED, RUNS_SINCE, COUNT_RUNS, COUNT_CALLS, CALL_WAYS, CALL, CALL_BRIEF,
-  CALL_STATE, CALLS_SINCE, CALLS_SINCE_BRIEF, PROGRESS_SINCE, VERSION, STATEMENTS
+  CALL_STATE, CALLS_SINCE, PROGRESS_SINCE, VERSION, STATEMENTS
 };
 
 struct rt_reader {
@@ -31,7 +31,7 @@ int rt_reader_begin(rt_reader *r);
  * none, or -1. The record is valid until the statement is used again. */
 int rt_reader_read_run(rt_reader *r, int64_t below, int64_t skip, rt_run_record *run);
 
-/* The call in the row of CALL, CALLS_SINCE, or (without its texts) of their brief ones. */
+/* The call in the row of CALL or, without its texts, of CALL_BRIEF or CALLS_SINCE. */
 void rt_reader_call(sqlite3_stmt *stmt, bool texts, rt_call_record *c);
 
 #endif

@@ -15,7 +15,7 @@ enum { MOST_AHEAD = 4 << 20 };  // that a row may lie ahead of those before it: 
 struct rt_tail {
   rt_reader *reader;
   int64_t run;
-  bool texts;
+  bool over;              // as of this look: who is not recorded by now never will be
   int64_t seen;           // the journal's version at the last look that found all; -1: none
   rt_call_tree tree;
   uint32_t newest;        // seq of the last row
@@ -26,11 +26,10 @@ struct rt_tail {
   char id[RT_CALL_ID_SIZE], parent_id[RT_CALL_ID_SIZE];
 };
 
-int rt_tail_open(rt_tail **out, rt_reader *r, int64_t run, bool texts) {
+int rt_tail_open(rt_tail **out, rt_reader *r, int64_t run) {
   rt_tail *t = *out = calloc(1, sizeof *t);
   if (!t) return rt_reader_failed(r, SQLITE_NOMEM);
-  *t = (rt_tail){.reader = r, .run = run, .texts = texts, .seen = -1,
-                 .newest_event = rt_sqlite_key(run, 0)};
+  *t = (rt_tail){.reader = r, .run = run, .seen = -1, .newest_event = rt_sqlite_key(run, 0)};
   return 0;
 }
 
@@ -60,10 +59,19 @@ static bool look_again(rt_tail *t, uint32_t seq, bool begun) {
   return true;
 }
 
-/* Hands out the call of a row. */
-static int hand_out(rt_tail *t, const rt_call_record *c, const rt_follower *f, void *data) {
+static bool is_known(const rt_tail *t, uint32_t seq) {
+  return seq > 0 && seq <= t->tree.count && t->tree.ways[seq - 1].ordinal > 0;
+}
+
+/* Whether the call's id and depth cannot be told before its caller's row comes. */
+static bool waits_for_caller(const rt_tail *t, const rt_call_record *c) {
+  return !t->over && c->parent > 0 && c->parent < c->seq && !is_known(t, c->parent);
+}
+
+/* The call of a row, which has its place in the tree. */
+static int show(rt_tail *t, const rt_call_record *c,
+                int (*call)(void *data, const rt_call_view *call), void *data) {
   rt_call_view view = {.record = *c, .id = t->id};
-  if (!rt_call_tree_put(&t->tree, c->seq, c->parent, c->ordinal)) return no_memory(t);
   const rt_call_way *w = &t->tree.ways[c->seq - 1];
   view.depth = w->depth;
   rt_call_tree_id(&t->tree, c->seq - 1, c->seq, t->id);
@@ -71,7 +79,13 @@ static int hand_out(rt_tail *t, const rt_call_record *c, const rt_follower *f, v
     rt_call_tree_id(&t->tree, w->parent, c->parent, t->parent_id);
     view.parent_id = t->parent_id;
   }
-  return f->call(data, &view);
+  return call(data, &view);
+}
+
+/* Hands out the call of a row. */
+static int hand_out(rt_tail *t, const rt_call_record *c, const rt_follower *f, void *data) {
+  if (!rt_call_tree_put(&t->tree, c->seq, c->parent, c->ordinal)) return no_memory(t);
+  return show(t, c, f->call, data);
 }
 
 /* Whether the row of the call is there and says something new. */
@@ -82,7 +96,7 @@ static int has_changed(rt_tail *t, uint32_t seq, bool begun) {
   int rc = sqlite3_step(stmt);
   if (rc == SQLITE_DONE) return 0;
   if (rc != SQLITE_ROW) return rt_reader_failed(t->reader, rc);
-  if (seq > t->tree.count || !t->tree.ways[seq - 1].ordinal) return 1;  // not seen before
+  if (!is_known(t, seq)) return 1;
   const char *status = (const char *)sqlite3_column_text(stmt, 0);
   return rt_status_named(status) != RT_RUNNING || begun != (sqlite3_column_double(stmt, 1) > 0);
 }
@@ -97,14 +111,16 @@ static int look_at_open(rt_tail *t, const rt_follower *f, void *data) {
     if (changed < 0) result = -1;
     if (changed > 0) {
       rt_call_record c;
-      sqlite3_stmt *stmt = rt_reader_statement(t->reader, t->texts ? CALL : CALL_BRIEF);
+      sqlite3_stmt *stmt = rt_reader_statement(t->reader, CALL_BRIEF);
       if (!stmt) return -1;
       sqlite3_bind_int64(stmt, 1, rt_sqlite_key(t->run, seq));
       if (sqlite3_step(stmt) == SQLITE_ROW) {
-        rt_reader_call(stmt, t->texts, &c);
-        result = hand_out(t, &c, f, data);
-        open = c.status == RT_RUNNING;
-        begun = c.started_at > 0;
+        rt_reader_call(stmt, false, &c);
+        if (!waits_for_caller(t, &c)) {
+          result = hand_out(t, &c, f, data);
+          open = c.status == RT_RUNNING;
+          begun = c.started_at > 0;
+        }
       }
     }
     if (!open) continue;
@@ -122,20 +138,22 @@ static int look_at_open(rt_tail *t, const rt_follower *f, void *data) {
 static int look_for_new(rt_tail *t, uint32_t most, const rt_follower *f, void *data) {
   uint32_t count = 0;
   int rc = SQLITE_DONE, result = 0;
-  sqlite3_stmt *stmt = rt_reader_statement(t->reader, t->texts ? CALLS_SINCE : CALLS_SINCE_BRIEF);
+  sqlite3_stmt *stmt = rt_reader_statement(t->reader, CALLS_SINCE);
   if (!stmt) return -1;
   sqlite3_bind_int64(stmt, 1, rt_sqlite_key(t->run, t->newest));
   sqlite3_bind_int64(stmt, 2, rt_sqlite_key(t->run, UINT32_MAX));
   sqlite3_bind_int64(stmt, 3, most);
   while (result == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     rt_call_record c;
-    rt_reader_call(stmt, t->texts, &c);
+    rt_reader_call(stmt, false, &c);
     if (c.seq - t->newest > MOST_AHEAD) return rt_reader_failed(t->reader, SQLITE_CORRUPT);
     while (++t->newest < c.seq)
       if (!look_again(t, t->newest, false)) return no_memory(t);
-    if (c.status == RT_RUNNING && !look_again(t, c.seq, c.started_at > 0)) return no_memory(t);
-    result = hand_out(t, &c, f, data);
+    bool waits = waits_for_caller(t, &c);
+    if ((waits || c.status == RT_RUNNING) && !look_again(t, c.seq, c.started_at > 0))
+      return no_memory(t);
     count++;
+    if (!waits) result = hand_out(t, &c, f, data);
   }
   if (result != 0) return result;
   if (rc != SQLITE_DONE) return rt_reader_failed(t->reader, rc);
@@ -179,6 +197,9 @@ static int look(rt_tail *t, uint32_t most, const rt_follower *f, void *data) {
     return f->run(data, &run) ? -1 : 0;
   }
   if ((result = f->run(data, &run)) != 0) return result;
+  bool over = run.status != RT_RUNNING;
+  if (over && !t->over) t->seen = -1;  // a process that is gone leaves no trace in the file
+  t->over = over;
   int64_t now = version(t);
   if (now < 0) return -1;
   if (now == t->seen) return 0;
@@ -194,6 +215,28 @@ int rt_tail_look(rt_tail *t, uint32_t most, const rt_follower *f, void *data) {
   rt_reader_pause(t->reader);
   if (rt_reader_begin(t->reader) < 0) return -1;
   int result = look(t, most, f, data);
+  rt_reader_pause(t->reader);
+  return result;
+}
+
+static int read_call(rt_tail *t, uint32_t seq,
+                     int (*call)(void *data, const rt_call_view *call), void *data) {
+  sqlite3_stmt *stmt = rt_reader_statement(t->reader, CALL);
+  if (!stmt) return -1;
+  sqlite3_bind_int64(stmt, 1, rt_sqlite_key(t->run, seq));
+  int rc = sqlite3_step(stmt);
+  if (rc == SQLITE_DONE) return 0;
+  if (rc != SQLITE_ROW) return rt_reader_failed(t->reader, rc);
+  rt_call_record c;
+  rt_reader_call(stmt, true, &c);
+  return show(t, &c, call, data);
+}
+
+int rt_tail_read(rt_tail *t, const uint32_t *seqs, size_t count,
+                 int (*call)(void *data, const rt_call_view *call), void *data) {
+  int result = rt_reader_begin(t->reader);
+  for (size_t i = 0; i < count && result == 0; i++)
+    if (is_known(t, seqs[i])) result = read_call(t, seqs[i], call, data);
   rt_reader_pause(t->reader);
   return result;
 }

@@ -205,23 +205,29 @@ int rt_calls_next(rt_calls *c, rt_call_view *view);
 /* A run's calls as they come (about 40 bytes for each it has). */
 typedef struct rt_tail rt_tail;
 
-/* Opens run number 'run' to be followed from its beginning; with or without the site, arguments,
- * results and error of its calls. Close it before the reader. */
-int rt_tail_open(rt_tail **out, rt_reader *r, int64_t run, bool texts);
+/* Opens run number 'run' to be followed from its beginning. Close it before the reader. */
+int rt_tail_open(rt_tail **out, rt_reader *r, int64_t run);
 void rt_tail_close(rt_tail *t);
 
 /* Who is told. A nonzero return ends the look, which returns it; none may leave by a jump. */
 typedef struct rt_follower {
   int (*run)(void *data, const rt_run_record *run);       /* as it is now; first; 'calls' is 0
                                                            * until it has ended */
-  int (*call)(void *data, const rt_call_view *call);      /* it is new, or has begun or ended */
+  int (*call)(void *data, const rt_call_view *call);      /* it is new, or has begun or ended;
+                                                           * without its texts */
   int (*progress)(void *data, const rt_event_record *e);  /* an event of that kind */
 } rt_follower;
 
 /* Looks what has come since the last look: 0 when that was all, 1 when there is more (some
- * 'most' calls were handed out), -1 on failure. When a run is told to be over and all was handed
- * out there will be no more. */
+ * 'most' calls were handed out), -1 on failure. A call comes after its caller, whose row may be
+ * later, unless that was never recorded. When a run is told to be over and all was handed out
+ * there will be no more. */
 int rt_tail_look(rt_tail *t, uint32_t most, const rt_follower *f, void *data);
+
+/* Reads calls that were handed out, in this order, with their texts; those that are gone are left
+ * out. A nonzero return of 'call' ends it, which returns it; -1 on failure. */
+int rt_tail_read(rt_tail *t, const uint32_t *seqs, size_t count,
+                 int (*call)(void *data, const rt_call_view *call), void *data);
 
 /* Lets go of the file until the next read. What a writer may put in place of the log it
  * writes waits for open readers: pause before doing anything slow. */
