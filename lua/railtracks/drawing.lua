@@ -96,7 +96,8 @@ function Drawing:wiped()
   end
   self.drawn = nil
   -- Line by line: a whole screen that is erased at once goes to the history of some terminals.
-  return ("\27[%dA\r%s\27[%dA"):format(rows, ("\27[2K\27[B"):rep(rows), rows)
+  -- The line below is that of the cursor: it has the keys that the terminal has echoed.
+  return ("\27[%dA\r%s\27[2K\27[%dA"):format(rows, ("\27[2K\27[B"):rep(rows), rows)
 end
 
 --- What draws it anew, below `above`.
