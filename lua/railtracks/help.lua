@@ -149,11 +149,12 @@ Exit status: 0 when no call is different, 1 when one is.
 help.prune = [[
 usage: railtracks prune [OPTION...]
 
-Removes old runs with all that was recorded of them, and gives their room back to the disk.
-Runs that have not ended stay. It may be used while others record.
+Removes old runs with all that was recorded of them, and gives their room back to the disk. At
+least one of --older and --keep is needed. Runs that have not ended stay. It may be used while
+others record.
 
-  --older AGE         those that ended longer ago: 90s, 15m, 12h, 30d, 8w
-  --keep N            those that are not among the newest N
+  --older AGE         only those that ended longer ago: 90s, 15m, 12h, 30d, 8w
+  --keep N            none of the newest N, however old
   --journal FILE      the journal
 ]]
 

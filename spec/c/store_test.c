@@ -388,16 +388,16 @@ static void the_next_run_that_is_old_is_removed(void **state) {
   assert_int_equal(past, runs[2].run);
 
   number = 0;
-  assert_int_equal(s->api->drop_next(s, end, 0, &number), 0);
+  assert_int_equal(s->api->drop_next(s, end, INT64_MAX, &number), 0);
   assert_int_equal(number, 0);  // ended then, not before
-  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(s->api->drop_next(s, end + 1e9, past, &number), 0);
   assert_int_equal(number, runs[0].run);
-  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(s->api->drop_next(s, end + 1e9, past, &number), 0);
   assert_int_equal(number, runs[2].run);  // the one in between runs
-  assert_int_equal(s->api->drop_next(s, 0, past, &number), 0);
+  assert_int_equal(s->api->drop_next(s, end + 1e9, past, &number), 0);
   assert_int_equal(number, 0);
   number = runs[3].run;
-  assert_int_equal(s->api->drop_next(s, end + 1e9, 0, &number), 0);
+  assert_int_equal(s->api->drop_next(s, end + 1e9, INT64_MAX, &number), 0);
   assert_int_equal(number, runs[4].run);
   assert_int_equal(ask_sql(p->file, "SELECT count(*) FROM runs"), 2);
   s->api->close(s);

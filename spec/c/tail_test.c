@@ -227,7 +227,7 @@ static void a_run_that_was_removed_is_over(void **state) {
   assert_int_equal(rt_tail_open(&t, r, run.run), 0);
   assert_int_equal(rt_tail_look(t, 1, &follower, &n), 1);
   assert_int_equal(n.run, RT_DONE);
-  assert_int_equal(s->api->drop_next(s, 2e9, 0, &removed), 0);
+  assert_int_equal(s->api->drop_next(s, 2e9, 1, &removed), 0);
   assert_int_equal(removed, run.run);
   assert_int_equal(rt_tail_look(t, 1, &follower, &n), 0);
   assert_int_equal(n.run, RT_INTERRUPTED);

@@ -9,10 +9,10 @@
  *   reader:since(number)                   a list of the runs with larger numbers, oldest first
  *   reader:tail(run)                       follows a run: see tail.c
  *   reader:close()
- *   journal.prune(path, before, keep)      removes the ended runs that ended before that time
- *                                          or are not among the newest so many; nil is no
- *                                          bound: how many, the bytes given back to the disk,
- *                                          and why none could be
+ *   journal.prune(path, before, keep)      removes the runs that ended before that time (nil:
+ *                                          all that have ended), but none of the newest 'keep'
+ *                                          (nil: 0): how many, the bytes given back to the
+ *                                          disk, and why none could be
  *
  * A run is {number, id, name, status, started_at, ended_at, calls, error, script,
  * script_hash, host, pid, parent_run, parent_call}; a call is {id, parent, ordinal, node,
@@ -20,6 +20,7 @@
  * is not there is nil; args, results and error are JSON text, as recorded.
  */
 #include <lauxlib.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "error.h"
@@ -269,17 +270,18 @@ _Noreturn static void fail_store(lua_State *L, rt_store *s) {
 
 static int prune(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  double before = luaL_optnumber(L, 2, 0);
-  int64_t keep = luaL_optinteger(L, 3, -1), last = 0, run = 0, bytes = 0;
+  double before = luaL_optnumber(L, 2, HUGE_VAL);
+  int64_t keep = luaL_optinteger(L, 3, 0), last = 0, run = 0, bytes = 0;
   lua_Integer removed = 0;
   rt_store *s;
   char *error;
+  luaL_argcheck(L, keep >= 0, 3, "must not be negative");
   if (rt_sqlite_open(&s, path, &error) < 0) {
     lua_pushstring(L, error ? error : "not enough memory");
     free(error);
     fail(L, lua_tostring(L, -1));
   }
-  if (keep >= 0 && s->api->find_past(s, keep, &last) < 0) fail_store(L, s);
+  if (s->api->find_past(s, keep, &last) < 0) fail_store(L, s);
   for (;;) {
     if (s->api->drop_next(s, before, last, &run) < 0) fail_store(L, s);
     if (!run) break;

@@ -4,6 +4,7 @@
  * write lock when it begins (a reader that turns writer cannot wait its turn). Statements
  * are prepared when first used, so that a short run pays for what it needs.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ static const char *const sql[STATEMENTS] = {
     [PAGE_COUNT] = "PRAGMA page_count",
     [FREE_COUNT] = "PRAGMA freelist_count",
     [OLD_RUNS] = "SELECT run, status, host, pid, process FROM runs WHERE run > ?1"
-                 " AND (run <= ?2 OR ifnull(ended_at, started_at) < ?3) ORDER BY run",
+                 " AND run <= ?2 AND ifnull(ended_at, started_at) < ?3 ORDER BY run",
     [PAST_RUN] = "SELECT run FROM runs ORDER BY run DESC LIMIT 1 OFFSET ?1",
     [RUNNING] = "SELECT run, status, host, pid, process FROM runs WHERE status = 'running'",
     [DROP_CALLS] = "DELETE FROM calls WHERE key IN"
@@ -314,7 +315,7 @@ static int drop_next(rt_store *base, double before, int64_t last, int64_t *numbe
 
 static int drop_oldest(rt_store *base, int64_t *number) {
   *number = 0;
-  return drop_next(base, 0, INT64_MAX, number);
+  return drop_next(base, HUGE_VAL, INT64_MAX, number);
 }
 
 static int compact(rt_store *base, int64_t *bytes) {

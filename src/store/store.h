@@ -106,7 +106,7 @@ typedef struct rt_store_api {
   /* Removes the oldest ended run, its calls and events, and sets *run to its number;
    * 0 when there is none left to remove. Not inside a group. */
   int (*drop_oldest)(rt_store *s, int64_t *run);
-  /* The same for the oldest one above number *run that ended before 'before' or has a
+  /* The same for the oldest one above number *run that ended before 'before' and has a
    * number up to 'last'. */
   int (*drop_next)(rt_store *s, double before, int64_t last, int64_t *run);
   /* Sets *run to the number of the newest run that is not among the newest 'keep'; 0 if
