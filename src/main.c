@@ -12,6 +12,7 @@
 
 #include "console.h"
 #include "engine.h"
+#include "measure.h"
 #include "runaway.h"
 #include "screen.h"
 #include "terminal.h"
@@ -194,6 +195,7 @@ static int open_host(lua_State *L) {
   rt_screen_functions(L);
   rt_terminal_functions(L);
   rt_viewer_functions(L);
+  rt_measure_functions(L);
   return 1;
 }
 

@@ -113,7 +113,7 @@ local options_of = {
     ["-e"] = "text", ["--journal"] = "text", ["--journal-max"] = "size",
     ["--record-limit"] = "size", ["--timeout"] = "seconds", ["--grace"] = "grace",
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
-    ["--console"] = "text", ["--progress"] = "flag",
+    ["--console"] = "text", ["--progress"] = "flag", ["--metrics"] = "port",
   },
   export = { ["--format"] = "exported", ["--to"] = "text", ["--journal"] = "text" },
   runs = {
@@ -269,6 +269,16 @@ local function open_console(path)
   if not ok then return type(problem) == "table" and problem.message or problem end
 end
 
+--- Answers at the port, where one is given, until it is closed. Returns the server, or nil;
+--- and what is wrong, or nil.
+local function open_metrics(port)
+  if not port then return nil end
+  local ok, server = pcall(host.metrics, port)
+  if not ok then return nil, server end
+  if port == 0 then io.stderr:write("railtracks: metrics: ", server:address(), "metrics\n") end
+  return server
+end
+
 local commands = {}
 
 function commands.run(args, at)
@@ -298,9 +308,12 @@ function commands.run(args, at)
     local problem = open_console(options.console)
     if problem then return tell("run: --console: " .. problem) end
   end
+  local metrics <close>, refused = open_metrics(options.metrics)
+  if refused then return tell("run: --metrics: " .. refused) end
   local progress = options.progress and require "railtracks.progress"()
   local status, trace, problem = core.run_script(name, path, chunk, table.unpack(args, first))
   if progress then progress:finish() end
+  if metrics then metrics:close() end
   if options.console then require "railtracks.console".unlisten() end
   return exit_status(status, trace, problem)
 end

@@ -65,6 +65,8 @@ it as '...' and in 'arg'. Every call is recorded in the journal.
   --log-max SIZE      the log file becomes FILE.1 before it is larger (default 10M); five
                       are kept; 0 sets no bound
   --progress          show what runs while it runs, and a summary, on standard error
+  --metrics PORT      answer http://127.0.0.1:PORT/metrics in the format of Prometheus while
+                      the run goes on; 0 takes any port and says which
   --console PATH         a socket at which 'railtracks attach PATH' looks into the program
 
 Exit status: 0 success, 1 the run failed, 2 wrong usage, 130 after Ctrl-C, 143 after

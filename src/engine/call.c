@@ -129,6 +129,11 @@ void rt_call_drop(rt_call *c) {
   rt_call_unref(c);
 }
 
+void rt_call_queue(rt_engine *e, rt_call *c) {
+  if (e->notices.listening & RT_NOTICE_TALLY) rt_notice_queue_call(c);
+  rt_task_queue(&e->scheduler, &c->task);
+}
+
 void rt_call_id(const rt_call *c, rt_buf *out) {
   uint32_t path[ID_LONGEST / 2 + 1];
   size_t depth = 0;

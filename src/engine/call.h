@@ -111,6 +111,7 @@ struct rt_call {
   bool orphan : 1;          /* ... which is over */
   bool found_ahead : 1;     /* marks of a search for a circle */
   bool found_back : 1;
+  float queued;             /* seconds until it began, if calls are counted */
 };
 
 #define rt_call_of(task_) ((rt_call *)(task_))
@@ -131,6 +132,9 @@ void rt_call_unref(rt_call *c);
 
 /* Takes back a call that rt_call_new has made and that was not queued. */
 void rt_call_drop(rt_call *c);
+
+/* It is to run when its turn comes. */
+void rt_call_queue(rt_engine *e, rt_call *c);
 
 /* Whether a new child of the running call may run at once, on the coroutine of its caller:
  * nobody else is ready, there is time left before I/O is to be looked at, and room on the

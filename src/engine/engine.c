@@ -7,6 +7,7 @@
 #include "console.h"
 #include "locate.h"
 #include "memory.h"
+#include "meter.h"
 #include "pool.h"
 #include "runaway.h"
 
@@ -172,6 +173,7 @@ rt_journal *rt_engine_journal(rt_engine *e, lua_State *L) {
     free(error);
     rt_error_raise(L, "journal", "%s", lua_tostring(L, -1));
   }
+  rt_meter_journal(e->meter, e->journal);
   return e->journal;
 }
 
@@ -189,6 +191,7 @@ static int close_engine(lua_State *L) {
   rt_native_unload(e, pool);
   rt_pool_unref(pool);
   if (e->close_http) e->close_http(e);
+  rt_meter_close(e->meter);
   rt_scheduler_close(&e->scheduler);
   rt_places_free(&e->places);
   rt_buf_free(&e->scratch);

@@ -74,6 +74,7 @@ struct rt_engine {
   struct rt_native_call *native_tried;  /* what rt_native_resume goes on with */
   int workers;              /* most threads of the pool; 0: as many as cores */
   rt_memory *memory;        /* bounds the Lua heap; NULL: nothing does */
+  struct rt_meter *meter;   /* measures the loop; NULL: nobody wants to know */
   rt_notices notices;       /* what is told while it happens */
   struct rt_console *console;  /* where somebody types lines; NULL: nobody does */
 };

@@ -41,7 +41,8 @@ struct rt_journal {
   bool unmeasured;          // it has been written to since
   bool told_removal;
   _Atomic bool impatient;   // told by the loop: beginnings are not held back
-  // told to the loop
+  // told to other threads
+  _Atomic uint64_t held, held_bytes;  // beginnings that are pending
   _Atomic uint64_t lost;
   _Atomic bool broken;      // the store cannot be written any more
   char *why;                // set before 'broken'
@@ -54,6 +55,30 @@ static int64_t now_ns(void) {
 }
 
 /* ---- the writer ---- */
+
+static void add(_Atomic uint64_t *count, uint64_t more) {
+  uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+  atomic_store_explicit(count, now + more, memory_order_relaxed);
+}
+
+static uint64_t size_of(const rt_pending_call *call) {
+  return ((const rt_stream_head *)call->record)->size;
+}
+
+/* Its chunk may go, as far as this call is concerned. */
+static void let_go(rt_journal *j, const rt_pending_call *call) {
+  call->chunk->held--;
+  add(&j->held, (uint64_t)-1);
+  add(&j->held_bytes, -size_of(call));
+}
+
+static bool hold(rt_journal *j, const rt_pending_call *call) {
+  if (!rt_pending_add(&j->pending, call)) return false;
+  call->chunk->held++;
+  add(&j->held, 1);
+  add(&j->held_bytes, size_of(call));
+  return true;
+}
 
 /* A row of the open group names this parent. */
 static void note_parent(rt_journal *j, uint64_t key) {
@@ -89,7 +114,7 @@ static bool add_parents(rt_journal *j) {
   for (size_t i = 0; i < j->parent_count; i++) {
     if (!rt_pending_take(&j->pending, j->parents[i], &call)) continue;
     rt_call_record c = rt_entry_begun(call.record, &j->site);
-    call.chunk->held--;
+    let_go(j, &call);
     if (j->store->api->call_add(j->store, &c) < 0) return false;
     if (c.parent) note_parent(j, rt_pending_key((uint32_t)c.run, c.parent));
   }
@@ -153,17 +178,14 @@ static void settle_oldest(rt_journal *j) {
   rt_pending_take(&j->pending, rt_pending_oldest(&j->pending)->key, &call);
   rt_call_record c = rt_entry_begun(call.record, &j->site);
   write_call(j, &c, true);
-  call.chunk->held--;
+  let_go(j, &call);
 }
 
 static void take_begin(rt_journal *j, rt_chunk *chunk, const call_begin *b) {
   rt_pending_call call = {rt_pending_key(b->run, b->seq), b, chunk, now_ns()};
-  if (rt_pending_add(&j->pending, &call)) {
-    chunk->held++;
-  } else {
-    rt_call_record c = rt_entry_begun(b, &j->site);
-    write_call(j, &c, true);
-  }
+  if (hold(j, &call)) return;
+  rt_call_record c = rt_entry_begun(b, &j->site);
+  write_call(j, &c, true);
 }
 
 static void take_end(rt_journal *j, const call_end *e) {
@@ -172,7 +194,7 @@ static void take_end(rt_journal *j, const call_end *e) {
   bool add = rt_pending_take(&j->pending, rt_pending_key(e->run, e->seq), &call);
   if (add) {
     c = rt_entry_begun(call.record, &j->site);
-    call.chunk->held--;
+    let_go(j, &call);
   }
   rt_entry_ended(&c, e);
   write_call(j, &c, add);
@@ -232,11 +254,12 @@ static void make_room(rt_journal *j) {
 /* A call that begins and ends in two records next to each other, as most do. */
 static bool take_whole(rt_journal *j, rt_chunk *chunk, const rt_stream_head *head) {
   const call_begin *b = (const void *)head;
-  const call_end *e = (const void *)(chunk->bytes + chunk->read);
+  size_t read = atomic_load_explicit(&chunk->read, memory_order_relaxed);
+  const call_end *e = (const void *)(chunk->bytes + read);
   if (head->type != CALL_BEGIN || e->head.type != CALL_END || b->seq != e->seq ||
       b->run != e->run)
     return false;
-  chunk->read += e->head.size;
+  rt_stream_take(chunk, e->head.size);
   rt_call_record c = rt_entry_begun(b, &j->site);
   rt_entry_ended(&c, e);
   write_call(j, &c, true);
@@ -251,11 +274,12 @@ static bool take_all(rt_journal *j) {
     rt_chunk *chunk = j->at;
     rt_chunk *next = rt_stream_next(&j->stream, chunk);
     size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
-    while (chunk->read < used) {
-      const rt_stream_head *head = (const void *)(chunk->bytes + chunk->read);
-      chunk->read += head->size;
+    size_t read;
+    while ((read = atomic_load_explicit(&chunk->read, memory_order_relaxed)) < used) {
+      const rt_stream_head *head = (const void *)(chunk->bytes + read);
+      rt_stream_take(chunk, head->size);
       any = true;
-      if (chunk->read < used && take_whole(j, chunk, head)) continue;
+      if (read + head->size < used && take_whole(j, chunk, head)) continue;
       take_record(j, chunk, head);
     }
     if (!next || chunk == newest) return any;
@@ -486,6 +510,14 @@ void rt_journal_event(rt_journal *j, const rt_event_record *r) {
   e->value = text_size(r->value);
   put(put(e->texts, r->kind), r->value);
   rt_stream_publish(&j->stream, e);
+}
+
+void rt_journal_queue(rt_journal *j, uint64_t *records, uint64_t *bytes) {
+  *records = *bytes = 0;
+  if (!j->running) return;
+  rt_stream_untaken(&j->stream, records, bytes);
+  *records += atomic_load_explicit(&j->held, memory_order_relaxed);
+  *bytes += atomic_load_explicit(&j->held_bytes, memory_order_relaxed);
 }
 
 uint64_t rt_journal_lost(rt_journal *j, const char **why) {

@@ -81,6 +81,10 @@ void rt_journal_call_lost(rt_journal *j);
 
 void rt_journal_event(rt_journal *j, const rt_event_record *e);
 
+/* How many records the writer has not taken to the store yet, those included that it holds
+ * back, and their bytes. From any thread. */
+void rt_journal_queue(rt_journal *j, uint64_t *records, uint64_t *bytes);
+
 /* How many calls were not recorded in the file since it could not be written any more,
  * and '*why' (owned by the journal); 0 if all is well. */
 uint64_t rt_journal_lost(rt_journal *j, const char **why);

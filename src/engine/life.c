@@ -240,8 +240,10 @@ static void crash(rt_scheduler *s, rt_call *c, int error) {
   }
   c->status = RT_FAILED;
   rt_call_end_timers(c);
-  if (c->recorded && c->run->engine->notices.listening) rt_notice_end(c, RT_FAILED, NULL);
+  uint8_t listening = c->run->engine->notices.listening;
+  if (c->recorded && listening) rt_notice_end(c, RT_FAILED, NULL);
   if (c->recorded) rt_call_record_end(L, c, RT_FAILED, rt_call_written_error(c, NULL));
+  else if (listening & RT_NOTICE_TALLY) rt_notice_drop_call(c);
   lua_pushcfunction(L, deliver_crash);
   lua_pushlightuserdata(L, c);
   lua_pushvalue(L, error);

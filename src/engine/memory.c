@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <lauxlib.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -13,7 +14,7 @@ struct rt_memory {
   rt_engine *engine;
   lua_Alloc alloc;     /* the allocator that was there before */
   void *data;          /* its own */
-  size_t used;         /* bytes in use */
+  _Atomic size_t used; /* bytes in use; written by the loop alone */
   size_t limit;
   size_t reserve;
   size_t mark;         /* past it garbage is collected before more comes */
@@ -23,6 +24,14 @@ struct rt_memory {
   } asked;             /* what was refused last */
   bool refused;        /* ... and has not been given since */
 };
+
+static size_t used(const rt_memory *m) {
+  return atomic_load_explicit(&m->used, memory_order_relaxed);
+}
+
+static void set_used(rt_memory *m, size_t size) {
+  atomic_store_explicit(&m->used, size, memory_order_relaxed);
+}
 
 /* "64M" */
 static void name_size(size_t size, rt_buf *out) {
@@ -70,10 +79,10 @@ static void collect(lua_State *L, lua_Debug *ar) {
   lua_gc(L, LUA_GCCOLLECT);
   // Code that goes on while its run fails has as much again.
   size_t limit = c && c->run->over_limit ? 2 * m->limit : m->limit;
-  size_t left = m->used < limit ? limit - m->used : 0;
+  size_t left = used(m) < limit ? limit - used(m) : 0;
   // What collects at every byte of the last few gets nowhere.
   bool over = left <= limit / 64;
-  m->mark = over ? m->used + limit / 16 : limit - left / 2;
+  m->mark = over ? used(m) + limit / 16 : limit - left / 2;
   if (!over || (c && c->over)) return;
   if (!c) {  // a callback of the event loop
     for (rt_run *run = e->runs; run; run = run->next)
@@ -96,7 +105,7 @@ static bool may_grow(rt_memory *m, size_t more) {
   // the code that runs next will get it.
   if (!e->runs || !e->scheduler.active) return true;
   for (const rt_run *run = e->runs; run; run = run->next) fails |= run->over_limit;
-  if (fails ? more > m->limit : m->used + more > m->limit + m->reserve) return false;
+  if (fails ? more > m->limit : used(m) + more > m->limit + m->reserve) return false;
 
   lua_State *on = e->scheduler.hooked;
   if (!e->stopped && !(on && lua_gethook(on) == collect))
@@ -107,7 +116,7 @@ static bool may_grow(rt_memory *m, size_t more) {
 static void *allocate(void *data, void *block, size_t old_size, size_t size) {
   rt_memory *m = data;
   size_t before = block ? old_size : 0;  // else it is a type
-  if (size > before && m->used + (size - before) > m->mark &&
+  if (size > before && used(m) + (size - before) > m->mark &&
       !may_grow(m, size - before)) {
     m->asked.block = block;
     m->asked.size = size;
@@ -116,12 +125,18 @@ static void *allocate(void *data, void *block, size_t old_size, size_t size) {
   }
   void *made = m->alloc(m->data, block, old_size, size);
   if (!made && size) return NULL;
-  m->used += size - before;
+  set_used(m, used(m) + (size - before));
   if (m->refused && block == m->asked.block && size == m->asked.size) m->refused = false;
   return made;
 }
 
 /* ---- opening and closing ---- */
+
+size_t rt_memory_used(const rt_memory *m) { return used(m); }
+
+void rt_memory_count(lua_State *L, rt_engine *e) {
+  if (!e->memory) rt_memory_bound(L, e, SIZE_MAX);
+}
 
 void rt_memory_bound(lua_State *L, rt_engine *e, size_t limit) {
   rt_memory *m = e->memory;
@@ -129,7 +144,7 @@ void rt_memory_bound(lua_State *L, rt_engine *e, size_t limit) {
     m = calloc(1, sizeof *m);
     if (!m) luaL_error(L, "not enough memory");
     m->engine = e;
-    m->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
+    set_used(m, (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB));
     m->alloc = lua_getallocf(L, &m->data);
     e->memory = m;
     lua_setallocf(L, allocate, m);

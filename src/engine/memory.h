@@ -16,6 +16,12 @@
  * memory. */
 void rt_memory_bound(lua_State *L, rt_engine *e, size_t limit);
 
+/* Sees to it that the heap is counted, if it was not bounded. Raises when out of memory. */
+void rt_memory_count(lua_State *L, rt_engine *e);
+
+/* Bytes of the Lua heap. From any thread. */
+size_t rt_memory_used(const rt_memory *m);
+
 /* True once if memory has been refused, and not been given after all, since the last time
  * this was asked. Whoever catches an error asks: if so, it is to call rt_memory_fail. */
 bool rt_memory_refused(rt_engine *e);

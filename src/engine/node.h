@@ -32,6 +32,7 @@ typedef struct rt_node {
   rt_param *params;
   double timeout;       /* seconds a call of it may take; 0: any time */
   const struct rt_native_entry *inlined;  /* an inline native node, run without Lua; or NULL */
+  struct rt_count *count;   /* where its calls are counted; NULL: they are not, or none was */
   size_t name_size;
   char name[];          /* ended by a zero byte */
 } rt_node;

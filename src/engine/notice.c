@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -243,8 +244,40 @@ static void tell_handlers(notice *n) {
 
 static rt_text text_of(const char *text) { return (rt_text){text, strlen(text)}; }
 
+/* NULL: there is no memory for it. */
+static rt_count *count_of(rt_engine *e, rt_node *node) {
+  if (!node->count) node->count = rt_tally_of(&e->notices.tally, node->name, node->name_size);
+  return node->count;
+}
+
+void rt_notice_queue_call(rt_call *c) {
+  rt_count *count = count_of(c->run->engine, c->node);
+  if (count) rt_count_add(&count->waiting, 1);
+}
+
+void rt_notice_drop_call(rt_call *c) {
+  rt_count *count = count_of(c->run->engine, c->node);
+  if (count) rt_count_add(&count->waiting, -1);
+}
+
+static void count_begin(rt_call *c) {
+  rt_count *count = count_of(c->run->engine, c->node);
+  if (!count) return;
+  if (!c->nested) rt_count_add(&count->waiting, -1);
+  rt_count_add(&count->running, 1);
+  int64_t now = c->instant ? c->spawned : rt_scheduler_now(&c->run->engine->scheduler);
+  c->queued = c->cancelled ? INFINITY : (float)(now - c->spawned) * 1e-9f;
+}
+
+static void count_end(rt_call *c, rt_status status, int64_t ns) {
+  rt_count *count = count_of(c->run->engine, c->node);
+  double body = (double)ns - (double)c->queued * 1e9;
+  if (count) rt_count_end(count, status, ns, body > 0 ? (int64_t)body : 0);
+}
+
 void rt_notice_begin(rt_call *c) {
   rt_engine *e = c->run->engine;
+  if (e->notices.listening & RT_NOTICE_TALLY) count_begin(c);
   if (e->notices.listening & RT_NOTICE_STARTED)
     tell_handlers(&(notice){.c = c, .event = "call_started", .status = "running",
                             .at = epoch_now(c)});
@@ -258,8 +291,7 @@ void rt_notice_end(rt_call *c, rt_status status, const rt_failure *failure) {
   int64_t now = epoch_now(c);
   const char *name = rt_status_name(status);
   if (e->notices.listening & RT_NOTICE_TALLY)
-    rt_tally_add(&e->notices.tally, c->node->name, c->node->name_size, status,
-                 now - c->spawned - c->run->epoch);
+    count_end(c, status, now - c->spawned - c->run->epoch);
   if (e->notices.listening & RT_NOTICE_ENDED)
     tell_handlers(&(notice){.c = c, .event = "call_ended", .status = name, .failure = failure,
                             .at = now, .ends = true});

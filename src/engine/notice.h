@@ -22,7 +22,7 @@ enum {
   RT_NOTICE_HANDLERS = 31,          /* the ones above are asked for by handlers, */
   RT_NOTICE_LINES_STARTED = 32,     /* these by the level of the log */
   RT_NOTICE_LINES_ENDED = 64,
-  RT_NOTICE_TALLY = 128,            /* and calls that have ended are counted */
+  RT_NOTICE_TALLY = 128,            /* and calls are counted */
 };
 
 typedef struct rt_notices {
@@ -39,7 +39,7 @@ typedef struct rt_notices {
   int queue;                /* anchors the list of events that wait for it */
   lua_Integer first, last;  /* which of its items do */
   uint64_t lost;            /* events for which there was no memory */
-  rt_tally tally;           /* the calls that have ended, if they are counted */
+  rt_tally tally;           /* the calls, if they are counted */
   rt_buf line;              /* a line that is being made */
 } rt_notices;
 
@@ -58,6 +58,10 @@ int rt_notice_open_file(rt_engine *e, const char *path);
 /* A call begins, or ends with the failure (or NULL); 'at' is nanoseconds since 1970. */
 void rt_notice_begin(rt_call *c);
 void rt_notice_end(rt_call *c, rt_status status, const rt_failure *failure);
+
+/* Calls are counted, and one has been queued; it has ended, and never begun. */
+void rt_notice_queue_call(rt_call *c);
+void rt_notice_drop_call(rt_call *c);
 
 /* Pops the event table at the top of L, after adding what it says of the call (NULL: it happened
  * in none), and puts it into the queue. Raises when out of memory. */

@@ -138,6 +138,8 @@ void rt_call_conclude(lua_State *L, rt_call *c) {
     if (c->outcome != RT_DONE) error = rt_call_written_error(c, failure);
     if (c->run->engine->notices.listening) rt_notice_end(c, (rt_status)c->outcome, failure);
     rt_call_record_end(L, c, (rt_status)c->outcome, error);
+  } else if (c->run->engine->notices.listening & RT_NOTICE_TALLY) {
+    rt_notice_drop_call(c);
   }
   if (c->rare) rt_call_forget(c->run->engine, c);
   c->status = c->outcome;

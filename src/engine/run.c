@@ -267,6 +267,6 @@ rt_run *rt_run_start(lua_State *L, rt_engine *e, rt_node *node, int first,
   rt_call_keep_args(L, run->root, first + 1, run->count - 1);
   run->next = e->runs;
   e->runs = run;
-  rt_task_queue(&e->scheduler, &run->root->task);
+  rt_call_queue(e, run->root);
   return run;
 }

@@ -20,7 +20,7 @@ static rt_chunk *new_chunk(size_t capacity) {
 
 static void reset_chunk(rt_chunk *chunk) {
   chunk->next = NULL;
-  chunk->read = 0;
+  atomic_init(&chunk->read, 0);
   chunk->held = 0;
   chunk->calls = 0;
   atomic_init(&chunk->used, 0);
@@ -168,10 +168,14 @@ static void doze(rt_stream *s, int64_t ns) {
 
 static bool called(const rt_stream *s) { return s->stop || s->sync_wanted != s->sync_done; }
 
+static size_t taken(const rt_chunk *chunk) {
+  return atomic_load_explicit(&chunk->read, memory_order_relaxed);
+}
+
 static size_t unread(const rt_stream *s) {
   size_t bytes = 0;
   for (const rt_chunk *chunk = s->head; chunk; chunk = chunk->next)
-    bytes += atomic_load_explicit(&chunk->used, memory_order_acquire) - chunk->read;
+    bytes += atomic_load_explicit(&chunk->used, memory_order_acquire) - taken(chunk);
   return bytes;
 }
 
@@ -210,7 +214,7 @@ rt_chunk *rt_stream_next(rt_stream *s, const rt_chunk *chunk) {
 void rt_stream_release(rt_stream *s, const rt_chunk *at) {
   pthread_mutex_lock(&s->lock);
   while (s->head != at && s->head->held == 0 &&
-         s->head->read == atomic_load_explicit(&s->head->used, memory_order_acquire))
+         taken(s->head) == atomic_load_explicit(&s->head->used, memory_order_acquire))
     drop_head(s);
   // Not chunk by chunk: two threads that wait for each other mostly change places.
   s->drained = !s->head->next && s->head->held == 0 && unread(s) == 0;
@@ -230,6 +234,19 @@ rt_chunk *rt_stream_newest(rt_stream *s) {
   rt_chunk *tail = s->tail;
   pthread_mutex_unlock(&s->lock);
   return tail;
+}
+
+/* They are counted here, so that who publishes need not. */
+void rt_stream_untaken(rt_stream *s, uint64_t *records, uint64_t *bytes) {
+  *records = *bytes = 0;
+  pthread_mutex_lock(&s->lock);
+  for (const rt_chunk *chunk = s->head; chunk; chunk = chunk->next) {
+    size_t at = taken(chunk), used = atomic_load_explicit(&chunk->used, memory_order_acquire);
+    if (at < used) *bytes += used - at;
+    for (; at < used; ++*records)
+      at += ((const rt_stream_head *)(const void *)(chunk->bytes + at))->size;
+  }
+  pthread_mutex_unlock(&s->lock);
 }
 
 size_t rt_stream_bytes(rt_stream *s) {

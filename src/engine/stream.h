@@ -25,7 +25,7 @@ typedef struct rt_chunk {
   struct rt_chunk *next;  /* under the stream's lock */
   size_t capacity;
   _Atomic size_t used;    /* bytes published */
-  size_t read;            /* consumer: bytes taken */
+  _Atomic size_t read;    /* bytes taken by the consumer */
   uint32_t held;          /* consumer: records that are still pointed to */
   uint32_t calls;         /* producer: calls begun in it */
   char bytes[] __attribute__((aligned(8)));
@@ -78,8 +78,15 @@ rt_chunk *rt_stream_next(rt_stream *s, const rt_chunk *chunk);
 /* The oldest and the newest chunk. */
 rt_chunk *rt_stream_oldest(rt_stream *s);
 rt_chunk *rt_stream_newest(rt_stream *s);
+/* The consumer has taken the next 'size' bytes of the chunk. */
+static inline void rt_stream_take(rt_chunk *chunk, size_t size) {
+  size_t read = atomic_load_explicit(&chunk->read, memory_order_relaxed);
+  atomic_store_explicit(&chunk->read, read + size, memory_order_relaxed);
+}
 /* How many bytes the chunks take. */
 size_t rt_stream_bytes(rt_stream *s);
+/* How many records are published and not taken, and their bytes. From any thread. */
+void rt_stream_untaken(rt_stream *s, uint64_t *records, uint64_t *bytes);
 /* Frees the oldest chunks before 'at', where the consumer reads, that are not held. */
 void rt_stream_release(rt_stream *s, const rt_chunk *at);
 

@@ -78,7 +78,7 @@ static int start_call(lua_State *L, rt_engine *e, rt_call *parent, rt_call *c) {
   if (rt_call_may_nest(c)) return rt_call_nest(L, c, &call_wait);
   c->instant = rt_scheduler_idle(&e->scheduler);
   parent->task.wait.other.co = L;
-  rt_task_queue(&e->scheduler, &c->task);
+  rt_call_queue(e, c);
   if (!c->instant) rt_call_keep_args(L, c, 2, lua_gettop(L) - 1);
   return rt_task_wait(L, &parent->task, &call_wait);
 }

@@ -183,27 +183,31 @@ static int listen_to(lua_State *L) {
   return 0;
 }
 
-/* core.tally(true): from now on calls that end are counted.
- * core.tally() -> a list of {node, done, failed, cancelled, seconds} */
+/* core.tally(true): from now on calls are counted.
+ * core.tally() -> a list of {node, done, failed, cancelled, seconds}, of those that have ended */
 static int tally(lua_State *L) {
-  static const char *const names[] = {"done", "failed", "cancelled"};
   rt_notices *n = &rt_lib_engine(L)->notices;
   if (lua_toboolean(L, 1)) {
     n->listening |= RT_NOTICE_TALLY;
     return 0;
   }
   lua_createtable(L, (int)n->tally.used, 0);
-  for (size_t i = 0, count = 0; i < n->tally.capacity; i++) {
-    const rt_count *c = &n->tally.counts[i];
-    if (!c->name) continue;
-    const int64_t counts[] = {c->done, c->failed, c->cancelled};
+  lua_Integer count = 0;
+  for (const rt_count *c = rt_tally_newest(&n->tally); c; c = c->next) {
+    int64_t ended = 0;
+    for (int status = RT_DONE; status <= RT_CANCELLED; status++)
+      ended += rt_count_now(&c->ended[status]);
+    if (!ended) continue;
     lua_createtable(L, 0, 5);
     lua_pushlstring(L, c->name, c->size);
     lua_setfield(L, -2, "node");
-    for (int k = 0; k < 3; k++) lua_pushinteger(L, counts[k]), lua_setfield(L, -2, names[k]);
-    lua_pushnumber(L, (lua_Number)c->ns / 1e9);
+    for (int status = RT_DONE; status <= RT_CANCELLED; status++) {
+      lua_pushinteger(L, rt_count_now(&c->ended[status]));
+      lua_setfield(L, -2, rt_status_name((rt_status)status));
+    }
+    lua_pushnumber(L, (lua_Number)rt_count_now(&c->ns) / 1e9);
     lua_setfield(L, -2, "seconds");
-    lua_rawseti(L, -2, (lua_Integer)++count);
+    lua_rawseti(L, -2, ++count);
   }
   return 1;
 }

@@ -53,7 +53,7 @@ static void feed(rt_map *m, bool idle) {
   m->waking = true;
   if (!m->told_at) m->told_at = c->spawned;
   c->instant = idle && rt_scheduler_idle(&e->scheduler);
-  rt_task_queue(&e->scheduler, &c->task);
+  rt_call_queue(e, c);
 }
 
 static void push_item(rt_call *c, lua_State *co) {

@@ -205,7 +205,7 @@ static int spawn(lua_State *L) {
   c->handle = slot;
   c->site = rt_place_here(&e->places, L);
   h->call = rt_call_ref(c);
-  rt_task_queue(&e->scheduler, &c->task);
+  rt_call_queue(e, c);
   rt_call_keep_args(L, c, 2, count - 1);
   return 1;
 }

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* How many bytes at 'at' are one character of UTF-8, 0 if they are none. */
-static size_t character(const unsigned char *at, size_t left) {
+size_t rt_view_character(const char *text, size_t left) {
+  const unsigned char *at = (const unsigned char *)text;
   unsigned char c = at[0];
   if (c < 0x80) return 1;
   size_t size = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
@@ -38,7 +38,7 @@ void rt_view_text(rt_buf *b, rt_text text) {
   const unsigned char *end = at + text.size, *from = at;
   rt_buf_char(b, '"');
   while (at < end) {
-    size_t size = character(at, (size_t)(end - at));
+    size_t size = rt_view_character((const char *)at, (size_t)(end - at));
     if (size > 1 || (size == 1 && *at >= 0x20 && *at != '"' && *at != '\\' && *at != 0x7F)) {
       at += size;
       continue;

@@ -14,6 +14,9 @@ void rt_view_name(rt_buf *b, const char *text);
 /* Seconds with microseconds, or null for 0. */
 void rt_view_time(rt_buf *b, double seconds);
 
+/* How many bytes at the beginning of 'text' are one character of UTF-8, 0 if they are none. */
+size_t rt_view_character(const char *text, size_t left);
+
 /* The length of the longest beginning of 'text' with at most 'size' bytes that does not end
  * within a character. */
 size_t rt_view_head(rt_text text, size_t size);

@@ -4,20 +4,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "prometheus.h"
 #include "sqlite_file.h"
 
-enum { NODES_MOST = 2000 };  // those after count as one
-
 #define MOMENT 0.25
-
-static const double bounds[RT_BUCKETS] = {1e-4, 1e-3, 5e-3, 0.025, 0.1, 0.5, 1, 5, 30, 300};
 
 /* ---- counting ---- */
 
 static rt_metric *metric_of(rt_metrics *m, rt_text node) {
   // Most runs have few nodes, and the same one often comes again.
   if (!node.data) node = (rt_text){"", 0};
-  if (m->count >= NODES_MOST) node = (rt_text){"(others)", 8};
+  if (m->count >= RT_NODES_MOST)
+    node = (rt_text){RT_OTHER_NODES, sizeof RT_OTHER_NODES - 1};
   for (uint32_t i = 0; i < m->count; i++) {
     rt_metric *at = &m->metrics[i];
     if (at->size == node.size && memcmp(at->node, node.data, node.size) == 0) return at;
@@ -37,18 +35,16 @@ static rt_metric *metric_of(rt_metrics *m, rt_text node) {
   return at;
 }
 
-static void count(rt_metric *at, int part, rt_status status, double started, double ended) {
+static void count(rt_node_counts *at, rt_status status, double started, double ended) {
   if (status == RT_RUNNING) {
     at->waiting += started <= 0;
     at->running += started > 0;
     return;
   }
-  at->ended[part][status]++;
+  at->ended[status]++;
   double seconds = started > 0 && ended > started ? ended - started : 0;
-  int bucket = 0;
-  while (bucket < RT_BUCKETS && seconds > bounds[bucket]) bucket++;
-  at->buckets[part][bucket]++;
-  at->seconds[part] += seconds;
+  at->bodies.buckets[rt_bucket_of(seconds)]++;
+  at->bodies.seconds += seconds;
 }
 
 /* Counts the calls of a run. 1, 0 when out of memory, or -1. */
@@ -63,7 +59,7 @@ static int count_run(rt_metrics *m, rt_source *s, int64_t run, bool over) {
     if (!at) return 0;
     rt_status status = rt_status_named((const char *)sqlite3_column_text(stmt, 5));
     if (status == RT_RUNNING && over) status = RT_INTERRUPTED;
-    count(at, over ? 0 : 1, status, sqlite3_column_double(stmt, 7),
+    count(&at->counts[over ? 0 : 1], status, sqlite3_column_double(stmt, 7),
           sqlite3_column_double(stmt, 8));
   }
   sqlite3_reset(stmt);
@@ -80,13 +76,7 @@ static void start_anew(rt_metrics *m) {
 }
 
 static void forget_live(rt_metrics *m) {
-  for (uint32_t i = 0; i < m->count; i++) {
-    rt_metric *at = &m->metrics[i];
-    memset(at->ended[1], 0, sizeof at->ended[1]);
-    memset(at->buckets[1], 0, sizeof at->buckets[1]);
-    at->seconds[1] = 0;
-    at->waiting = at->running = 0;
-  }
+  for (uint32_t i = 0; i < m->count; i++) m->metrics[i].counts[1] = (rt_node_counts){0};
 }
 
 static bool keep_live(rt_metrics *m, int64_t run) {
@@ -158,75 +148,33 @@ static int64_t journal_bytes(rt_source *s) {
 
 /* ---- the text ---- */
 
-static void head(rt_buf *b, const char *name, const char *type, const char *help) {
-  rt_buf_printf(b, "# HELP railtracks_%s %s\n# TYPE railtracks_%s %s\n", name, help, name, type);
-}
-
-static void label(rt_buf *b, const rt_metric *at) {
-  rt_buf_text(b, "{node=\"");
-  for (uint32_t i = 0; i < at->size; i++) {
-    char c = at->node[i];
-    if (c == '\n') rt_buf_text(b, "\\n");
-    else {
-      if (c == '"' || c == '\\') rt_buf_char(b, '\\');
-      rt_buf_char(b, c);
-    }
-  }
-  rt_buf_char(b, '"');
-}
-
-static void write_durations(rt_buf *b, const rt_metric *at) {
-  uint64_t sum = 0;
-  for (int i = 0; i <= RT_BUCKETS; i++) {
-    sum += at->buckets[0][i] + at->buckets[1][i];
-    rt_buf_text(b, "railtracks_call_duration_seconds_bucket");
-    label(b, at);
-    if (i < RT_BUCKETS) rt_buf_printf(b, ",le=\"%g\"} %llu\n", bounds[i], (unsigned long long)sum);
-    else rt_buf_printf(b, ",le=\"+Inf\"} %llu\n", (unsigned long long)sum);
-  }
-  rt_buf_text(b, "railtracks_call_duration_seconds_sum");
-  label(b, at);
-  rt_buf_printf(b, "} %.9g\nrailtracks_call_duration_seconds_count", at->seconds[0] + at->seconds[1]);
-  label(b, at);
-  rt_buf_printf(b, "} %llu\n", (unsigned long long)sum);
-}
-
-static void write_gauge(rt_buf *b, const rt_metrics *m, const char *name, const char *help,
-                        bool waiting) {
-  head(b, name, "gauge", help);
-  for (uint32_t i = 0; i < m->count; i++) {
-    rt_buf_printf(b, "railtracks_%s", name);
-    label(b, &m->metrics[i]);
-    rt_buf_printf(b, "} %llu\n", (unsigned long long)(waiting ? m->metrics[i].waiting
-                                                              : m->metrics[i].running));
-  }
+static rt_node_counts sum(const rt_metric *at) {
+  rt_node_counts both = at->counts[0];
+  const rt_node_counts *live = &at->counts[1];
+  both.node = (rt_text){at->node, at->size};
+  both.waiting = live->waiting;
+  both.running = live->running;
+  both.bodies.seconds += live->bodies.seconds;
+  for (int i = 0; i < RT_STATUSES; i++) both.ended[i] += live->ended[i];
+  for (int i = 0; i <= RT_BUCKETS; i++) both.bodies.buckets[i] += live->bodies.buckets[i];
+  return both;
 }
 
 static void write_text(rt_buf *b, const rt_metrics *m, int64_t bytes, uint64_t rest) {
-  head(b, "calls_total", "counter", "Calls that have ended, by node and status.");
-  for (uint32_t i = 0; i < m->count; i++)
-    for (int status = RT_DONE; status < RT_STATUSES; status++) {
-      uint64_t ended = m->metrics[i].ended[0][status] + m->metrics[i].ended[1][status];
-      if (!ended) continue;
-      rt_buf_text(b, "railtracks_calls_total");
-      label(b, &m->metrics[i]);
-      rt_buf_printf(b, ",status=\"%s\"} %llu\n", rt_status_name((rt_status)status),
-                    (unsigned long long)ended);
-    }
-  head(b, "call_duration_seconds", "histogram", "From the start of a call's body to its end.");
-  for (uint32_t i = 0; i < m->count; i++) write_durations(b, &m->metrics[i]);
-  write_gauge(b, m, "calls_running", "Calls that have begun and not ended.", false);
-  write_gauge(b, m, "calls_waiting", "Calls that are queued.", true);
-  head(b, "runs_total", "counter", "Runs that are over, by status.");
+  rt_node_counts *nodes = malloc((m->count + 1) * sizeof *nodes);
+  b->failed |= !nodes;
+  if (!nodes) return;
+  for (uint32_t i = 0; i < m->count; i++) nodes[i] = sum(&m->metrics[i]);
+  rt_prometheus_calls(b, nodes, m->count);
+  free(nodes);
+  rt_prometheus_head(b, "runs_total", "counter", "Runs that are over, by status.");
   for (int status = RT_DONE; status < RT_STATUSES; status++)
     rt_buf_printf(b, "railtracks_runs_total{status=\"%s\"} %llu\n",
                   rt_status_name((rt_status)status), (unsigned long long)m->runs[status]);
-  head(b, "runs_running", "gauge", "Runs that go on.");
-  rt_buf_printf(b, "railtracks_runs_running %zu\n", m->lives);
-  head(b, "runs_uncounted", "gauge", "Runs that the next answers will count.");
-  rt_buf_printf(b, "railtracks_runs_uncounted %llu\n", (unsigned long long)rest);
-  head(b, "journal_bytes", "gauge", "Size of the journal.");
-  rt_buf_printf(b, "railtracks_journal_bytes %lld\n", (long long)bytes);
+  rt_prometheus_count(b, "runs_running", "gauge", "Runs that go on.", m->lives);
+  rt_prometheus_count(b, "runs_uncounted", "gauge", "Runs that the next answers will count.",
+                      rest);
+  rt_prometheus_count(b, "journal_bytes", "gauge", "Size of the journal.", (uint64_t)bytes);
 }
 
 void rt_api_metrics(rt_request *q) {
@@ -246,7 +194,7 @@ void rt_api_metrics(rt_request *q) {
     rt_source_pause(s);
   }
   q->status = 200;
-  q->type = "text/plain; version=0.0.4; charset=utf-8";
+  q->type = RT_PROMETHEUS_TYPE;
   if (ready < 0 || done <= 0) {
     start_anew(m);
     if (ready < 0 || done < 0) rt_request_broken(q);

@@ -7,18 +7,14 @@
 #ifndef RT_VIEW_METRICS_H
 #define RT_VIEW_METRICS_H
 
+#include "counts.h"
 #include "request.h"
-
-enum { RT_BUCKETS = 10, RT_STATUSES = RT_INTERRUPTED + 1 };
 
 /* What is known of a node's calls; [0] of runs that are over, [1] of the others. */
 typedef struct rt_metric {
   char *node;
   uint32_t size;
-  uint64_t ended[2][RT_STATUSES];
-  uint64_t buckets[2][RT_BUCKETS + 1];  /* of seconds; the last has all the longer ones */
-  double seconds[2];
-  uint64_t waiting, running;
+  rt_node_counts counts[2];
 } rt_metric;
 
 struct rt_metrics {

@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "models.h"
 #include "source.h"
+#include "view.h"
 
 typedef struct rt_metrics rt_metrics;
 
@@ -53,6 +54,7 @@ void rt_api_previews(rt_request *q, const rt_run_record *run);
 void rt_api_events(rt_request *q, const rt_run_record *run);
 void rt_api_call(rt_request *q, const rt_run_record *run, uint32_t seq);
 void rt_api_metrics(rt_request *q);
+void rt_api_live(rt_request *q, const rt_view_live *live);
 
 /* A statement's row of the runs; a run that is marked as running whose writer is gone is
  * RT_INTERRUPTED. */

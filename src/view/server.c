@@ -23,7 +23,8 @@ enum {
 
 struct rt_view {
   struct MHD_Daemon *daemon;
-  char *journal, *host;
+  char *journal, *host;  // NULL: none
+  rt_view_live live;
   char *address;
   rt_guard guard;
   rt_hub hub;
@@ -127,6 +128,12 @@ static enum MHD_Result send_stream(rt_view *v, struct MHD_Connection *c) {
 
 static enum MHD_Result answer(rt_view *v, rt_request *q, const char *path) {
   struct MHD_Connection *c = q->connection;
+  if (!v->journal) {
+    if (strcmp(path, "/metrics") != 0)
+      return refuse(c, MHD_HTTP_NOT_FOUND, "there is no such path, only /metrics");
+    rt_api_live(q, &v->live);
+    return send_answer(q);
+  }
   q->source = &v->source;
   q->models = &v->models;
   q->metrics = &v->metrics;
@@ -305,11 +312,12 @@ int rt_view_open(rt_view **out, const rt_view_options *o, char **error) {
   if (!v) return -1;
   int fd = -1, failed = 0;
   bool hub = false;
-  v->journal = strdup(o->journal);
+  v->live = o->live;
+  v->journal = o->journal ? strdup(o->journal) : NULL;
   v->host = o->host ? strdup(o->host) : NULL;
-  if (!v->journal || (o->host && !v->host)) goto fail;
+  if ((o->journal && !v->journal) || (o->host && !v->host)) goto fail;
   rt_source_open(&v->source, v->journal);
-  if (rt_source_ready(&v->source) < 0) {
+  if (v->journal && rt_source_ready(&v->source) < 0) {
     *error = strdup(rt_source_error(&v->source));
     goto fail;
   }
