@@ -66,7 +66,7 @@ endforeach()
 # What has threads in it is run with ThreadSanitizer too.
 foreach(name c/stream_test c/journal_test c/journal_fault_test journal_spec journal_full_spec
              native_spec plugin_close_spec later_spec ask_later_spec log_spec c/embed_test
-             c/drive_test view_spec view_closed_spec)
+             c/drive_test view_spec view_closed_spec metrics_spec)
   if(TEST ${name})
     set_property(TEST ${name} PROPERTY LABELS thread)
   endif()

@@ -295,6 +295,23 @@ function helper.sql(journal, query)
   return (output:gsub("\n$", ""))
 end
 
+--- Locks a journal as another program does that writes it; returns what unlocks it.
+function helper.hold(journal)
+  local folder = journal:match "^(.*)/"
+  os.execute("mkfifo " .. folder .. "/fifo")
+  os.execute(("( sqlite3 %s <%s/fifo >%s/held 2>&1 ) &"):format(journal, folder, folder))
+  local pipe = assert(io.open(folder .. "/fifo", "w"))
+  pipe:write(".timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'held';\n")
+  pipe:flush()
+  helper.wait_for("the lock", function()
+    return helper.exists(folder .. "/held") and helper.read(folder .. "/held") ~= ""
+  end)
+  return function()
+    pipe:write("COMMIT;\n")
+    pipe:close()
+  end
+end
+
 --- A recorded run as `railtracks show RUN --json` tells it, with its calls by id in `by_id`
 --- and the text itself in `text`.
 function helper.recorded(journal, run)

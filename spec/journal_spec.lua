@@ -201,25 +201,9 @@ describe("the journal", function()
       "SELECT count(*), (SELECT count(*) FROM calls) FROM runs WHERE status = 'done'"))
   end)
 
-  --- Locks the journal as another program does that writes it; returns what unlocks it.
-  local function hold()
-    os.execute("mkfifo " .. folder .. "/fifo")
-    os.execute(("( sqlite3 %s <%s/fifo >%s/held 2>&1 ) &"):format(journal, folder, folder))
-    local pipe = assert(io.open(folder .. "/fifo", "w"))
-    pipe:write(".timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'held';\n")
-    pipe:flush()
-    helper.wait_for("the lock", function()
-      return helper.exists(folder .. "/held") and helper.read(folder .. "/held") ~= ""
-    end)
-    return function()
-      pipe:write("COMMIT;\n")
-      pipe:close()
-    end
-  end
-
   it("waits for another program that holds it", function()
     helper.run { "run", "--journal", journal, "-e", "" }
-    local release = hold()
+    local release = helper.hold(journal)
     local running <close> = helper.start { "run", "--journal", journal, "-e", "print 'on'" }
     assert.is_false(running:over())
     release()
@@ -241,7 +225,7 @@ describe("the journal", function()
       for i = 1, 2000 do rt.call(echo, tostring(i) .. (" "):rep(60000)) end
     ]]):format(folder)))
     running:wait_for_output "on"
-    local release = hold()
+    local release = helper.hold(journal)
     helper.shell "lua5.4 -e 'while os.clock() < 2 do end'" -- longer than the limit
     assert.is_false(running:over())
     release()

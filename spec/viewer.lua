@@ -12,7 +12,11 @@ function viewer.open(place, words)
   table.move(words or {}, 1, #(words or {}), #all + 1, all)
   local process = place:start(all)
   process:wait_for_output "\n"
-  local address = helper.read(process.output):match "^(%S+)\n$"
+  return viewer.at(helper.read(process.output):match "^(%S+)\n$", process)
+end
+
+--- What answers at an address, as the process has told it.
+function viewer.at(address, process)
   return setmetatable({
     process = process, address = address, port = tonumber(address:match ":(%d+)/"),
     host = address:match "^http://([^/]+)",
