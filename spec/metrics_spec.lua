@@ -471,6 +471,13 @@ describe("railtracks run --metrics", function()
     end
   end)
 
+  it("keeps nothing alive that stands still", function()
+    local _, said, status = place:run { "run", "--metrics", "0", "-e",
+      "require 'railtracks'.channel():receive()" }
+    assert.equal(1, status)
+    assert.matches("deadlock: every task waits", said, 1, true)
+  end)
+
   describe("ends with the run, also with a client that waits for more, when it", function()
     local function ending(script, status, signal)
       return function()

@@ -1,4 +1,5 @@
 local helper = require "spec.helper"
+local prometheus = require "spec.prometheus"
 local viewer = require "spec.viewer"
 local rt = require "railtracks"
 
@@ -286,7 +287,9 @@ describe("the viewer", function()
     assert.equal('<b>"\\\1', call.node:sub(1, 6))
     assert.equal("A", call.node:match "(%u)\u{FFFD}$")
     assert.equal('not JSON"', call.args)
-    assert.matches([[node="<b>\"\\]], server:ask("/metrics").body, 1, true)
+    local metrics = server:ask("/metrics").body
+    assert.matches([[node="<b>\"\\]], metrics, 1, true)
+    prometheus.parse(metrics)
     assert.equal(1, #server:calls("/api/runs/@1/calls").rows)
   end })
 
@@ -362,16 +365,11 @@ describe("the viewer", function()
   it("counts for Prometheus what was called", viewing { [[
     local f = rt.function_node("f", function(a) if a == 2 then error "no" end end)
     for i = 1, 3 do pcall(rt.call, f, i) end]], function(server)
-    local function metric(name)
-      local body = server:ask("/metrics").body
-      for line in body:gmatch "[^\n]+" do
-        if line:sub(1, #name + 1) == name .. " " then return tonumber(line:sub(#name + 2)) end
-      end
-    end
+    local function metric(name) return prometheus.parse(server:ask("/metrics").body)[name] end
     assert.equal(2, metric 'railtracks_calls_total{node="f",status="done"}')
     assert.equal(1, metric 'railtracks_calls_total{node="f",status="failed"}')
     assert.equal(3, metric 'railtracks_call_duration_seconds_count{node="f"}')
-    assert.equal(3, metric 'railtracks_call_duration_seconds_bucket{node="f",le="+Inf"}')
+    assert.equal(3, metric 'railtracks_call_duration_seconds_bucket{le="+Inf",node="f"}')
     assert.equal(1, metric 'railtracks_runs_total{status="done"}')
     assert.equal(0, metric "railtracks_runs_running")
     record "rt.call(rt.function_node('f', function() end))"

@@ -50,7 +50,7 @@ static void take_chunk(consumer *c, rt_chunk *chunk) {
   size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
   while (chunk->read < used) {
     const item *it = (const void *)(chunk->bytes + chunk->read);
-    chunk->read += it->head.size;
+    rt_stream_take(chunk, it->head.size);
     take(c, it);
     atomic_fetch_add(&c->taken, 1);
   }
@@ -264,6 +264,50 @@ static void gives_more_room_instead_of_what_was_reserved(void **state) {
   assert_int_equal(c.wrong, 0);
 }
 
+/* Looks from a third thread how much there is, as long as 'go' is set. */
+typedef struct watcher {
+  rt_stream *stream;
+  _Atomic bool go;
+  uint64_t wrong;               // looks that found records without bytes, or the reverse
+} watcher;
+
+static void *watch(void *data) {
+  watcher *w = data;
+  while (atomic_load(&w->go)) {
+    uint64_t records, bytes;
+    rt_stream_untaken(w->stream, &records, &bytes);
+    w->wrong += bytes < records * sizeof(item) || (bytes > 0) != (records > 0);
+  }
+  return NULL;
+}
+
+static void tells_any_thread_how_much_there_is(void **state) {
+  (void)state;
+  rt_stream s;
+  consumer c = {.wait = true};
+  watcher w = {.stream = &s, .go = true};
+  pthread_t thread;
+  uint64_t records, bytes, number = 0;
+  start(&c, &s);
+  for (; number < 10000; number++) put(&s, number, 76);
+  rt_stream_untaken(&s, &records, &bytes);
+  assert_int_equal(records, 10000);
+  assert_int_equal(bytes, 10000 * ((sizeof(item) + 76 + 7) / 8 * 8));
+  assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
+  atomic_store(&c.wait, false);
+  for (; number < 200000; number++) put(&s, number, 76);
+  rt_stream_sync(&s);
+  rt_stream_untaken(&s, &records, &bytes);
+  assert_int_equal(records, 0);
+  assert_int_equal(bytes, 0);
+  atomic_store(&w.go, false);
+  pthread_join(thread, NULL);
+  stop(&c);
+  assert_int_equal(w.wrong, 0);
+  assert_int_equal(atomic_load(&c.taken), 200000);
+  assert_int_equal(c.wrong, 0);
+}
+
 /* ---- as a memory ---- */
 
 /* Adds items, each of which is a call, and returns how many of them are still there. */
@@ -334,6 +378,7 @@ int main(void) {
       cmocka_unit_test(syncs_when_everything_published_was_dealt_with),
       cmocka_unit_test(wakes_a_consumer_that_sleeps_without_end),
       cmocka_unit_test(takes_a_record_that_became_smaller),
+      cmocka_unit_test(tells_any_thread_how_much_there_is),
       cmocka_unit_test(gives_more_room_instead_of_what_was_reserved),
       cmocka_unit_test(remembers_the_newest_calls),
       cmocka_unit_test(remembers_everything_while_it_is_little),

@@ -63,11 +63,17 @@ void rt_count_end(rt_count *c, rt_status status, int64_t ns, int64_t body_ns) {
   rt_count_add(&c->ns, ns);
 }
 
+/* Where memory was short for a while, a call may have left that was not seen to come. */
+static uint64_t level(const _Atomic int64_t *count) {
+  int64_t now = rt_count_now(count);
+  return now > 0 ? (uint64_t)now : 0;
+}
+
 static void copy(rt_node_counts *to, const rt_count *from) {
   *to = (rt_node_counts){
       .node = {from->name, from->size},
-      .waiting = (uint64_t)rt_count_now(&from->waiting),
-      .running = (uint64_t)rt_count_now(&from->running),
+      .waiting = level(&from->waiting),
+      .running = level(&from->running),
       .bodies.seconds = (double)rt_count_now(&from->body_ns) / 1e9,
   };
   for (int i = 0; i < RT_STATUSES; i++) to->ended[i] = (uint64_t)rt_count_now(&from->ended[i]);
