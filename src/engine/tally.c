@@ -98,5 +98,5 @@ void rt_tally_free(rt_tally *t) {
     free(c);
   }
   free(t->places);
-  *t = (rt_tally){0};
+  *t = (rt_tally){.used = 0};
 }
