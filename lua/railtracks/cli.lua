@@ -115,7 +115,9 @@ local options_of = {
     ["--slice-limit"] = "seconds", ["--memory-limit"] = "some", ["--workers"] = "threads",
     ["--console"] = "text", ["--progress"] = "flag", ["--metrics"] = "port",
   },
-  export = { ["--format"] = "exported", ["--to"] = "text", ["--journal"] = "text" },
+  export = {
+    ["--format"] = "exported", ["--to"] = "text", ["--live"] = "flag", ["--journal"] = "text",
+  },
   runs = {
     ["--json"] = "flag", ["--all"] = "flag", ["--limit"] = "count", ["--journal"] = "text",
   },
@@ -408,7 +410,7 @@ function commands.runs(args, at)
 end
 
 --- Calls `use(path, name, options)` where what another process records is followed: it may
---- wait, and returns how that has ended.
+--- wait, and returns how that has ended, and whether because nobody reads on.
 local function while_it_comes(command, options, name, use)
   if options.journal == "none" then return nothing_to_read(command) end
   core.configure { journal = options.journal }
@@ -417,7 +419,8 @@ local function while_it_comes(command, options, name, use)
   core.configure { journal = "none" } -- for what is done here
   dress(options)
   host.catch_signals()
-  local ok, status, trace, problem = pcall(use, path, name, options)
+  local ok, status, trace, problem, nobody_reads = pcall(use, path, name, options)
+  if ok and nobody_reads then return NOBODY_READS end
   if ok then return exit_status(status, trace, problem) end
   return tell(type(status) == "table" and status.message or tostring(status))
 end
@@ -483,14 +486,20 @@ function commands.export(args, at)
   local wrong = not options and words
     or not options.help and (not options.format and "export: which format?"
       or not words[1] and "export: which run?"
-      or options.to and options.format ~= "otlp" and "export: --to is for --format otlp")
+      or options.to and options.format ~= "otlp" and "export: --to is for --format otlp"
+      or options.live and options.format ~= "otlp" and "export: --live is for --format otlp")
   if wrong then return complain("%s; %s", wrong, see_help "export") end
-  return with_journal("export", args, at, 1, function(reader)
+  if options.live and not options.help then
+    return while_it_comes("export", options, words[1], require "railtracks.export.live")
+  end
+  local rejected
+  local status = with_journal("export", args, at, 1, function(reader)
     local export = require "railtracks.export"
     local source = export.source(reader, words[1])
-    if options.to then return require "railtracks.export.post"(source, options.to) end
-    export.formats[options.format](source, out)
+    if not options.to then return export.formats[options.format](source, out) end
+    rejected = require "railtracks.export.post"(source, options.to)
   end)
+  return rejected and FAILED or status
 end
 
 function commands.view(args, at)

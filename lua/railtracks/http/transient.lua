@@ -28,10 +28,11 @@ local function retry_after(value)
 end
 
 --- Whether it may go better next time, and the seconds the server wants to be left alone. What
---- may have been done already is not tried again: a POST only if it was refused or never sent.
-return function(problem)
+--- may have been done already is not tried again: a POST only if it was refused or never sent,
+--- unless twice is known to be as once.
+return function(problem, twice_is_once)
   if core.kind(problem) ~= "http" then return false end
-  local safe, status = safe_methods[problem.method], problem.status
+  local safe, status = twice_is_once or safe_methods[problem.method], problem.status
   if status then
     if not (safe and passing_status or refused_status)[status] then return false end
     return retry_after(problem.headers["retry-after"]) or true
