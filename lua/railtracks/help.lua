@@ -171,6 +171,8 @@ Writes a recorded run to standard output in the format of another tool. RUN is a
                       mermaid: a flow chart; nodes are merged where there are many calls
                       json: as 'railtracks show --json'; csv: a line per call
   --to URL            post an otlp export to a collector instead
+  --live              follow a run that another process records: otlp spans go out as calls
+                      end, until the run has; without --to a request a line
   --journal FILE      the journal to read
 ]]
 

@@ -98,6 +98,30 @@ static void rows_that_come_late_are_seen(void **state) {
   s->api->close(s);
 }
 
+static void no_more_calls_are_handed_out_than_asked_for(void **state) {
+  place *p = *state;
+  rt_store *s = open_store(p->file);
+  rt_run_record run = begin_run(s, "0198c0de-0000-7000-8000-00000000000a");
+  rt_reader *r = open_reader(p->file);
+  rt_tail *t;
+  assert_int_equal(rt_tail_open(&t, r, run.run), 0);
+  add(s, run.run, 1, 0, 1, RT_RUNNING);
+  for (uint32_t seq = 2; seq <= 5; seq++) add(s, run.run, seq, 1, seq - 1, RT_RUNNING);
+  check_look(t, 2, 1, "1:1:running 2:1.1:running");
+  check_look(t, 4, 0, "3:1.2:running 4:1.3:running 5:1.4:running");
+  for (uint32_t seq = 2; seq <= 5; seq++)
+    if (seq != 3) update(s, run.run, seq, RT_DONE);
+  add(s, run.run, 6, 1, 5, RT_DONE);
+  check_look(t, 2, 1, "2:1.1:done 4:1.3:done");
+  check_look(t, 2, 1, "5:1.4:done 6:1.5:done");
+  update(s, run.run, 3, RT_DONE);
+  check_look(t, 2, 0, "3:1.2:done");
+  check_look(t, 2, 0, "");
+  rt_tail_close(t);
+  rt_reader_close(r);
+  s->api->close(s);
+}
+
 static void a_call_waits_for_the_row_of_its_caller(void **state) {
   place *p = *state;
   rt_store *s = open_store(p->file);
@@ -257,6 +281,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(calls_come_once_and_when_they_have_ended, make_place,
                                       remove_place),
       cmocka_unit_test_setup_teardown(rows_that_come_late_are_seen, make_place, remove_place),
+      cmocka_unit_test_setup_teardown(no_more_calls_are_handed_out_than_asked_for, make_place,
+                                      remove_place),
       cmocka_unit_test_setup_teardown(a_call_waits_for_the_row_of_its_caller, make_place,
                                       remove_place),
       cmocka_unit_test_setup_teardown(calls_are_read_with_all_that_is_recorded, make_place,

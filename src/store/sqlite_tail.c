@@ -101,10 +101,11 @@ static int has_changed(rt_tail *t, uint32_t seq, bool begun) {
   return rt_status_named(status) != RT_RUNNING || begun != (sqlite3_column_double(stmt, 1) > 0);
 }
 
-static int look_at_open(rt_tail *t, const rt_follower *f, void *data) {
+/* Lowers '*most' by those handed out; at 0 the others are left for the next look. */
+static int look_at_open(rt_tail *t, uint32_t *most, const rt_follower *f, void *data) {
   uint32_t kept = 0, at = 0;
   int result = 0;
-  for (; at < t->opens && result == 0; at++) {
+  for (; at < t->opens && result == 0 && *most > 0; at++) {
     uint32_t seq = t->open[at];
     bool begun = t->begun[at], open = true;
     int changed = has_changed(t, seq, begun);
@@ -118,6 +119,7 @@ static int look_at_open(rt_tail *t, const rt_follower *f, void *data) {
         rt_reader_call(stmt, false, &c);
         if (!waits_for_caller(t, &c)) {
           result = hand_out(t, &c, f, data);
+          (*most)--;
           open = c.status == RT_RUNNING;
           begun = c.started_at > 0;
         }
@@ -203,9 +205,9 @@ static int look(rt_tail *t, uint32_t most, const rt_follower *f, void *data) {
   int64_t now = version(t);
   if (now < 0) return -1;
   if (now == t->seen) return 0;
-  if ((result = look_at_open(t, f, data)) != 0) return result;
-  int more = look_for_new(t, most, f, data);
-  if (more < 0) return -1;
+  if ((result = look_at_open(t, &most, f, data)) != 0) return result;
+  int more = most == 0 ? 1 : look_for_new(t, most, f, data);
+  if (more < 0 || more == 2) return more;
   if ((result = look_for_progress(t, f, data)) != 0) return result;
   if (!more) t->seen = now;
   return more;

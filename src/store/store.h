@@ -218,8 +218,8 @@ typedef struct rt_follower {
   int (*progress)(void *data, const rt_event_record *e);  /* an event of that kind */
 } rt_follower;
 
-/* Looks what has come since the last look: 0 when that was all, 1 when there is more (some
- * 'most' calls were handed out), -1 on failure. A call comes after its caller, whose row may be
+/* Looks what has come since the last look: 0 when that was all, 1 when there may be more ('most'
+ * calls were handed out), -1 on failure. A call comes after its caller, whose row may be
  * later, unless that was never recorded. When a run is told to be over and all was handed out
  * there will be no more. */
 int rt_tail_look(rt_tail *t, uint32_t most, const rt_follower *f, void *data);

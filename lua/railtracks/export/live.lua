@@ -68,7 +68,7 @@ function Live:follow(nobody_reads)
     local more = self:look()
     if self.over then self:send_open() end
     if not more then self.requests:flush() end
-    if not more and not self.over then rt.sleep(EVERY) end
+    if not self.over then rt.sleep(more and 0 or EVERY) end
   until self.over
 end
 
