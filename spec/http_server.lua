@@ -72,6 +72,16 @@ function answers.nothing(c) c:close() end
 function answers.garbage(c) c:write "no HTTP at all\r\n\r\n" c:close() end
 --- Until the other end has gone.
 function answers.never(c) c:read("a") end
+--- /again/302 redirects with that status to /echo.
+function answers.again(c, request)
+  reply(c, request.target:match "%d+" .. " Look there", { Location = "/echo" })
+end
+
+--- One that says how much of it there is: /sized/1000.
+function answers.sized(c, request)
+  reply(c, "200 OK", {}, ("x"):rep(tonumber(request.target:match "%d+")))
+end
+
 answers["half-head"] = function(c) c:write "HTTP/1.1 200 OK\r\nX-A" c:read("a") end
 
 answers["long-head"] = function(c)
@@ -116,7 +126,7 @@ end
 local function serve(connection)
   local ok, problem = pcall(function()
     for request in read_request, connection do
-      answers[request.target:match "^/([^?]*)"](connection, request)
+      answers[request.target:match "^/([^/?]*)"](connection, request)
       if tostring(connection):find "%(closed%)$" then break end
     end
   end)

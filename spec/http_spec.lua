@@ -95,6 +95,48 @@ describe("rt.http", function()
     failure("protocol", http.get, base .. "/elsewhere")
   end))
 
+  it("sends the body again where a redirect wants that, if it can", with_server(function(base)
+    local function pieces()
+      local left = { "three", "two", "one" }
+      return function() return table.remove(left) end
+    end
+    local function arrives(method, status, body)
+      local got = http.request({ url = base .. "/again/" .. status, method = method,
+        body = body }):json()
+      return got.method .. " " .. (got.body or "")
+    end
+    local folder <close> = helper.temporary()
+    helper.write(folder.path .. "/file", "from a file")
+    for _, status in ipairs { 307, 308 } do
+      assert.equal("POST text", arrives("POST", status, "text"))
+      assert.equal("POST from a file", arrives("POST", status, { file = folder.path .. "/file" }))
+      failure("protocol", arrives, "POST", status, pieces())
+    end
+    for _, status in ipairs { 301, 302 } do
+      assert.equal("GET ", arrives("POST", status, pieces()))
+      assert.equal("PUT text", arrives("PUT", status, "text"))
+      local err = failure("protocol", arrives, "PUT", status, pieces())
+      assert.matches("it wants the body again, which a function gives once", err.message, 1, true)
+    end
+    assert.equal("GET ", arrives("PUT", 303, pieces()))
+  end))
+
+  it("fails when the file that is sent becomes shorter meanwhile", helper.in_run(function()
+    local folder <close> = helper.temporary()
+    local path = folder.path .. "/file"
+    helper.write(path, ("x"):rep(32 << 20))
+    local one <close> = rt.net.listen("127.0.0.1", 0, function(c)
+      c:read_line()
+      helper.write(path, "")
+      c:read("a")
+    end)
+    local err = failure("read", http.put, "http://127.0.0.1:" .. one.port,
+      { body = { file = path }, timeout = 20 })
+    one.task:cancel()
+    rt.settle { one.task }
+    assert.matches("the file that is sent has become shorter", err.message, 1, true)
+  end))
+
   it("keeps connections and uses them again", with_server(function(base)
     for _ = 1, 5 do http.get(base .. "/hello") end
     assert.is_true(http.get(base .. "/hello").timings.connect < 0.0005)

@@ -120,6 +120,14 @@ static void drop_headers(rt_transfer *t, bool secrets, bool body) {
   }
 }
 
+bool rt_request_becomes_get(const rt_transfer *t) {
+  char *method = NULL;
+  t->http->curl.easy_getinfo(t->easy, CURLINFO_EFFECTIVE_METHOD, &method);
+  if (method && strcmp(method, "HEAD") == 0) return false;
+  bool post = method && strcmp(method, "POST") == 0;
+  return t->status == 303 || (post && (t->status == 301 || t->status == 302));
+}
+
 const char *rt_request_redirect(rt_transfer *t, rt_url *next) {
   const rt_curl *curl = &t->http->curl;
   t->request.plain = false;
@@ -134,11 +142,7 @@ const char *rt_request_redirect(rt_transfer *t, rt_url *next) {
   t->url = *next;
   if (t->url.tls) t->http->tls = true;
   bool set = !elsewhere || (SET(CURLOPT_USERNAME, NULL) && SET(CURLOPT_PASSWORD, NULL));
-  char *method = NULL;
-  curl->easy_getinfo(t->easy, CURLINFO_EFFECTIVE_METHOD, &method);
-  bool head = method && strcmp(method, "HEAD") == 0;
-  bool post = method && strcmp(method, "POST") == 0;
-  bool get = !head && (t->status == 303 || (post && (t->status == 301 || t->status == 302)));
+  bool get = rt_request_becomes_get(t);
   if (get) set = SET(CURLOPT_CUSTOMREQUEST, NULL) && SET(CURLOPT_HTTPGET, 1L) && set;
   drop_headers(t, elsewhere, get);
   *t->said = '\0';

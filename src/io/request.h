@@ -14,6 +14,9 @@ bool rt_request_trust(const rt_curl *curl, CURL *easy, const char *ca, bool inse
 /* Only where it goes, and as whom ("name:password"); NULL: as the address says, if it does. */
 bool rt_request_set_url(rt_transfer *t, const char *user);
 
+/* Whether the redirect that has come is followed with a GET, whatever the request was. */
+bool rt_request_becomes_get(const rt_transfer *t);
+
 /* Tells it to go where the answer says: with another method if the answer wants that, and
  * without what is secret if that is somebody else. Takes over the address. NULL, or the
  * code of what is wrong. */

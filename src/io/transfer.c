@@ -223,8 +223,7 @@ static int redirect(rt_transfer *t) {
     rt_url_free(&next);
     problem = "it leads from https to http";
   }
-  bool again = t->status == 307 || t->status == 308;
-  if (!problem && again && t->request.upload == RT_UPLOAD_PIECES) {
+  if (!problem && t->request.upload == RT_UPLOAD_PIECES && !rt_request_becomes_get(t)) {
     rt_url_free(&next);
     problem = "it wants the body again, which a function gives once";
   }
