@@ -118,6 +118,10 @@ static size_t read_file(rt_transfer *t, char *to, size_t room) {
     rt_transfer_fail(t, "read", text);
     return CURL_READFUNC_ABORT;
   }
+  if (!count && room) {  // the server would wait for the rest
+    rt_transfer_fail(t, "read", "the file that is sent has become shorter");
+    return CURL_READFUNC_ABORT;
+  }
   t->file_at += count;
   return (size_t)count;
 }
