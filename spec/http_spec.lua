@@ -251,6 +251,18 @@ describe("a stream", function()
       assert.equal(written, answers.written)
     end))
 
+  it("is never longer than max_body, however slowly it is read", with_server(function(base)
+    local most = 280 << 10
+    local stream <close> = http.stream(base .. "/sized/" .. (300 << 10), { max_body = most })
+    for _ = 1, 10 do http.get(base .. "/hello") end -- it has come, as far as it may
+    local got = 0
+    local err = failure("too_large", function()
+      for piece in stream do got = got + #piece end
+    end)
+    assert.matches("larger than max_body", err.message, 1, true)
+    assert.is_true(got <= most)
+  end))
+
   it("fails where it is read", with_server(function(base)
     local read = {}
     local err = failure("partial", function()

@@ -338,8 +338,13 @@ static void go_on(rt_transfer *t) {
   if (t->state != RT_TRANSFER_RUNNING) return;
   int pause = (t->paused ? CURLPAUSE_RECV : 0) | (t->idle ? CURLPAUSE_SEND : 0);
   rt_quiet_begin(&quiet, t->http->tls);
-  t->http->curl.easy_pause(t->easy, pause);
+  CURLcode result = t->http->curl.easy_pause(t->easy, pause);
   rt_quiet_end(&quiet);
+  if (result == CURLE_OK) return;
+  // What it had kept meanwhile was refused: it tells nobody else.
+  fail_for(t, result);
+  end(t, RT_TRANSFER_FAILED);
+  t->changed(t);
 }
 
 void rt_transfer_taken(rt_transfer *t) {
