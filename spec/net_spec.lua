@@ -320,6 +320,19 @@ describe("rt.net", function()
       assert.equal("bye", client:read "a")
     end))
 
+    it("closes a connection whose handler has not begun when all is cancelled", in_run(function()
+      local before = descriptors()
+      for turns = 0, 8 do
+        local server = listen("127.0.0.1", 0, function(c) c:read("a") end)
+        local client <close> = connect("127.0.0.1", server.port)
+        for _ = 1, turns do rt.sleep(0) end
+        server.task:cancel()
+        rt.settle { server.task }
+        client:close()
+      end
+      assert.equal(before, descriptors())
+    end))
+
     it("calls nodes, too", in_run(function()
       local node = rt.function_node("greet", function(connection) connection:write "hello" end)
       local server <close> = listen("127.0.0.1", 0, node)

@@ -255,8 +255,14 @@ end
 --- that fails is told of, and does not end the others.
 local function serve(self, handler)
   local own <close> = self
+  local waiting = {} -- connections whose calls have not begun, and may be cancelled before
+  local _ <close> = system.closing { close = function()
+    for made in pairs(waiting) do made:close() end
+  end }
   for made in own:connections() do
+    waiting[made] = true
     local node = core.node("net connection", function()
+      waiting[made] = nil
       local taken <close> = made
       return handler(taken)
     end)
