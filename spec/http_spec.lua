@@ -237,6 +237,12 @@ describe("a stream", function()
     assert.is_nil(stream:read())
   end))
 
+  it("comes after requests that were never sent", with_server(function(base)
+    failure("could_not_resolve", http.get, "http://nowhere.invalid/", { timeout = 20 })
+    local stream <close> = http.stream(base .. "/hello")
+    assert.equal("hello", stream:read())
+  end))
+
   it("makes the server wait for one who reads slowly, and ends when it is left", with_server(
     function(base)
       answers.written = 0

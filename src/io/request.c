@@ -79,14 +79,15 @@ bool rt_request_set(rt_transfer *t, const rt_request *r) {
       [RT_HTTP_2_ONLY] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
   const rt_curl *curl = &t->http->curl;
   const char *proxy = r->proxy ? r->proxy : t->http->direct ? "" : NULL;
-  // A stream is read in larger pieces: fewer turns of the loop.
+  // A stream is read in larger pieces: fewer turns of the loop. A handle that has a buffer,
+  // left there by a request that never came to be sent, keeps that.
+  if (r->stream) curl->easy_setopt(t->easy, CURLOPT_BUFFERSIZE, 128L << 10);
   return rt_request_set_url(t, r->user) && set_upload(t, r) && set_method(t, r) &&
          SET(CURLOPT_HTTPHEADER, t->headers ? t->headers : t->http->usual) &&
          SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
          SET(CURLOPT_HTTP_VERSION, versions[r->version]) &&
          (!proxy || SET(CURLOPT_PROXY, proxy)) &&
          (!r->compressed || SET(CURLOPT_ACCEPT_ENCODING, "gzip")) &&
-         (!r->stream || SET(CURLOPT_BUFFERSIZE, 128L << 10)) &&
          SET(CURLOPT_TIMEOUT_MS, milliseconds(r->timeout)) &&
          SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(r->connect_timeout)) &&
          (r->idle_timeout <= 0 ||
