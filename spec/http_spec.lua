@@ -121,6 +121,12 @@ describe("rt.http", function()
     assert.equal("GET ", arrives("PUT", 303, pieces()))
   end))
 
+  it("cannot send again what a function has given", with_server(function(base)
+    http.get(base .. "/hello") -- a kept connection, which may be found closed
+    local err = failure("closed", http.put, base .. "/nothing", { body = function() end })
+    assert.matches("which a function gives once", err.message, 1, true)
+  end))
+
   it("fails when the file that is sent becomes shorter meanwhile", helper.in_run(function()
     local folder <close> = helper.temporary()
     local path = folder.path .. "/file"

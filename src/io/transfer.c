@@ -146,7 +146,11 @@ static size_t body_wanted(char *to, size_t one, size_t room, void *client) {
  * being closed. */
 static int body_again(void *client, curl_off_t offset, int origin) {
   rt_transfer *t = client;
-  if (t->request.upload != RT_UPLOAD_FILE || origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  if (t->request.upload != RT_UPLOAD_FILE || origin != SEEK_SET) {
+    rt_transfer_fail(t, "closed", "the connection was closed before the body was sent, which a "
+                     "function gives once");
+    return CURL_SEEKFUNC_FAIL;
+  }
   t->file_at = offset;
   return CURL_SEEKFUNC_OK;
 }
