@@ -128,8 +128,10 @@ static bool is_open(const rt_socket *s) {
 /* libcurl's word on which events of a socket it wants to hear of. */
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *client, void *unused) {
   rt_http *http = client;
-  rt_socket *s = socket_at(http, fd);
   (void)easy, (void)unused;
+  // 7.88 does that when transfers share a connection that breaks; they find out by themselves.
+  if (fd < 0) return 0;
+  rt_socket *s = socket_at(http, fd);
   if (what == CURL_POLL_REMOVE) {
     if (!s) return 0;
     s->wanted = 0;
