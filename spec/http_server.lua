@@ -11,6 +11,7 @@ local function read_request(connection)
   local line = connection:read_line()
   if not line then return nil end
   local method, target = line:match "^(%S+) (%S+)"
+  if method == "PRI" then target = "/http2" end
   local headers = {}
   for header in connection:lines() do
     if header == "" then break end
@@ -68,6 +69,8 @@ function answers.cut(c)
   c:close()
 end
 
+--- Called for a connection that speaks HTTP/2, of which it knows nothing.
+function answers.http2(c) c:read("a") end
 function answers.nothing(c) c:close() end
 function answers.garbage(c) c:write "no HTTP at all\r\n\r\n" c:close() end
 --- Until the other end has gone.

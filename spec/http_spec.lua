@@ -148,6 +148,22 @@ describe("rt.http", function()
     assert.is_true(http.get(base .. "/hello").timings.connect < 0.0005)
   end))
 
+  it("speaks HTTP/2 without TLS only where it is told to", with_server(function(base)
+    local came = rt.channel(1)
+    function answers.http2(c)
+      came:send(true)
+      c:read("a")
+    end
+    local task = rt.spawn(http.get, base .. "/hello", { http2 = true })
+    came:receive()
+    for _ = 1, 5 do
+      assert.equal("hello", http.get(base .. "/hello", { timeout = 20 }).body)
+      assert.equal("PUT", http.put(base .. "/echo", { body = "x", timeout = 20 }):json().method)
+    end
+    task:cancel()
+    rt.settle { task }
+  end))
+
   it("runs many at once", with_server(function(base)
     local urls = {}
     for i = 1, 200 do urls[i] = base .. "/echo?" .. i end

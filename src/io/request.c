@@ -19,6 +19,12 @@ static long milliseconds(double seconds) {
 bool rt_request_set_url(rt_transfer *t, const char *user) {
   const rt_curl *curl = &t->http->curl;
   if (!SET(CURLOPT_URL, t->url.text)) return false;
+  // Without TLS this is HTTP/1.1, and must be called so: else libcurl may let requests share a
+  // connection as if it were HTTP/2, once another to that host is.
+  long version = t->request.version == RT_HTTP_2_ONLY ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                 : t->request.version == RT_HTTP_1 || !t->url.tls ? CURL_HTTP_VERSION_1_1
+                                                                  : CURL_HTTP_VERSION_2TLS;
+  if (!SET(CURLOPT_HTTP_VERSION, version)) return false;
   // Several requests of one HTTP/2 connection wait for it to be there.
   bool waits = t->url.tls || t->request.version == RT_HTTP_2_ONLY;
   if (!SET(CURLOPT_PIPEWAIT, waits ? 1L : 0L)) return false;
@@ -74,9 +80,6 @@ static bool set_method(rt_transfer *t, const rt_request *r) {
 }
 
 bool rt_request_set(rt_transfer *t, const rt_request *r) {
-  static const long versions[] = {
-      [RT_HTTP_ANY] = CURL_HTTP_VERSION_2TLS, [RT_HTTP_1] = CURL_HTTP_VERSION_1_1,
-      [RT_HTTP_2_ONLY] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
   const rt_curl *curl = &t->http->curl;
   const char *proxy = r->proxy ? r->proxy : t->http->direct ? "" : NULL;
   // A stream is read in larger pieces: fewer turns of the loop. A handle that has a buffer,
@@ -85,7 +88,6 @@ bool rt_request_set(rt_transfer *t, const rt_request *r) {
   return rt_request_set_url(t, r->user) && set_upload(t, r) && set_method(t, r) &&
          SET(CURLOPT_HTTPHEADER, t->headers ? t->headers : t->http->usual) &&
          SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
-         SET(CURLOPT_HTTP_VERSION, versions[r->version]) &&
          (!proxy || SET(CURLOPT_PROXY, proxy)) &&
          (!r->compressed || SET(CURLOPT_ACCEPT_ENCODING, "gzip")) &&
          SET(CURLOPT_TIMEOUT_MS, milliseconds(r->timeout)) &&
