@@ -3,7 +3,8 @@ local helper = require "spec.helper"
 local server = require "spec.http_server"
 
 local refusal, descriptors = helper.refusal, helper.descriptors
-local answers, failure, with_server = server.answers, server.failure, server.with_server
+local answers, failure, reply = server.answers, server.failure, server.reply
+local with_server = server.with_server
 local http = rt.http
 
 describe("rt.http", function()
@@ -323,6 +324,20 @@ describe("server-sent events", function()
     assert.same({ { event = "message", data = "one\ntwo", id = "7" },
       { event = "stop", data = "", id = "7" } }, got)
     assert.equal(1.5, stream.retry)
+  end))
+
+  it("are asked for as such, whatever is sent", with_server(function(base)
+    function answers.accept(c, request)
+      reply(c, "200 OK", { ["Content-Type"] = "text/event-stream" },
+        "data: " .. request.headers.accept .. "\n\n")
+    end
+    local function asked(options)
+      local stream <close> = http.events(base .. "/accept", options)
+      return stream:read().data
+    end
+    assert.equal("text/event-stream", asked())
+    assert.equal("text/event-stream", asked { method = "POST", json = { 1 } })
+    assert.equal("text/plain", asked { headers = { Accept = "text/plain" } })
   end))
 
   it("are refused when they are none", with_server(function(base)

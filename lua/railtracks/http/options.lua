@@ -115,7 +115,7 @@ local function set_body(what, options, given, lines, seen)
     expect(what, "json", body == nil, "no body beside it", body)
     given.body = require "railtracks.json".encode(json)
     add_header(lines, seen, "Content-Type", "application/json")
-    add_header(lines, seen, "Accept", "application/json")
+    if not given.streams then add_header(lines, seen, "Accept", "application/json") end
   elseif type(body) == "function" then
     given.upload = true
     return body
