@@ -227,8 +227,48 @@ describe("rt.http", function()
       true)
     assert.matches("max_body: expected a number of bytes, got -1", wrong(base,
       { max_body = -1 }), 1, true)
+    for _, url in ipairs { "http://a:99999", "http://a:80:9", "http://a:b", "http://[::1]x" } do
+      assert.matches("url: expected a port of 0 to 65535 behind the host", wrong(url), 1, true)
+    end
+    assert.matches("max_body: expected a number of bytes, got '1'", wrong(base,
+      { max_body = "1" }), 1, true)
+    assert.matches("follow: expected a number of redirects, got '1'", wrong(base,
+      { follow = "1" }), 1, true)
+    assert.matches("connections, got '5'", refusal(http.limit, "5"), 1, true)
+    assert.matches("proxy: expected a string", wrong(base, { proxy = false }), 1, true)
+    assert.matches("ca: expected a string", wrong(base, { ca = false }), 1, true)
+    assert.matches("method: expected GET or nothing, got 'POST'", wrong(base,
+      { method = "POST" }), 1, true)
+    assert.matches("body: HEAD is sent without one", refusal(http.head, base, { body = "x" }), 1,
+      true)
+    assert.matches("response:json: expected a response, got nil",
+      refusal(http.get(base .. "/hello").json), 1, true)
     assert.matches("method: expected a method in capital letters",
       refusal(http.request, { url = base, method = "get" }), 1, true)
+  end))
+
+  it("tells no secrets when it says what is wrong", with_server(function(base)
+    local function said(fn, ...)
+      local ok, err = pcall(fn, ...)
+      assert.is_false(ok)
+      assert.is_nil(tostring(err):find "s3cret", tostring(err))
+    end
+    for _, auth in ipairs { "me:s3cret\n", { "me", "s3cret\n" }, { "me:s3cret", "" },
+      { bearer = "s3cret\n" } } do
+      said(http.get, base, { auth = auth })
+    end
+    said(http.get, base, { headers = { ["X-Api-Key"] = "s3cret\n" } })
+    said(http.get, base, { json = 1, body = "s3cret" })
+    for _, url in ipairs { "http://h/a b?token=s3cret", "http://h/a b?token=x@s3cret",
+      "http://u:s3cret@h/a b", "http://u:a?s3cret@h/", "ftp://u:s3cret@h/" } do
+      said(http.get, url)
+    end
+    for _, proxy in ipairs { "http://u:s3cret@h\n", "no://u:s3cret@h", "http://u:s3cret@h:99999",
+      "http://u:s3cret@" } do
+      said(http.get, base, { proxy = proxy })
+    end
+    failure("proxy", http.get, base, { proxy = "no://u:s3cret@h" })
+    failure("url", http.get, "http://exa<mple/")
   end))
 
   it("leaves no descriptor behind", with_server(function(base)

@@ -20,8 +20,14 @@ local addresses = setmetatable({}, { __mode = "k" })
 --- What responses and streams have in common.
 local methods = {}
 
+local function check_response(self, what)
+  if type(self) == "table" and rawget(self, "headers") then return end
+  check.usage("%s: expected a response, got %s (a method wants a colon)", what, check.shown(self))
+end
+
 --- All values that came by that name, in their order.
 function methods:values(name)
+  check_response(self, "response:values")
   if type(name) ~= "string" then
     check.usage("response:values: expected the name of a header, got %s", check.shown(name))
   end
@@ -30,6 +36,7 @@ end
 
 --- What the body says as JSON. Raises an error of kind json if it is none.
 function methods:json()
+  check_response(self, "response:json")
   return require "railtracks.json".decode(self.body)
 end
 
@@ -143,7 +150,7 @@ function http.transient(problem) return require "railtracks.http.transient"(prob
 
 --- rt.http.limit(n): at most so many connections to one host at once; more requests wait.
 function http.limit(connections)
-  if not math.tointeger(connections) or connections < 1 then
+  if type(connections) ~= "number" or connections < 1 or not math.tointeger(connections) then
     check.usage("rt.http.limit: argument 1: expected a number of connections, got %s",
       check.shown(connections))
   end

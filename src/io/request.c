@@ -185,6 +185,7 @@ void rt_request_scrub(const rt_transfer *t, const char *text, size_t size, rt_bu
 
 const char *rt_request_code(CURLcode result, const char *message) {
   switch (result) {
+    case CURLE_URL_MALFORMAT: return "url";
     case CURLE_COULDNT_RESOLVE_HOST: return "could_not_resolve";
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED: return "connect";

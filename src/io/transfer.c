@@ -210,8 +210,11 @@ static void fail_for(rt_transfer *t, CURLcode result) {
   if (t->body.failed || t->head.failed)
     rt_transfer_fail(t, "out_of_memory", "not enough memory for the answer");
   if (t->code) return;
-  rt_transfer_fail(t, rt_request_code(result, t->said),
-                   *t->said ? t->said : t->http->curl.easy_strerror(result));
+  const char *why = *t->said ? t->said : t->http->curl.easy_strerror(result);
+  if (strncmp(why, "Unsupported proxy", 17) == 0)  // and all of its address, with a password
+    rt_transfer_fail(t, "proxy", "the address of the proxy cannot be used");
+  else
+    rt_transfer_fail(t, rt_request_code(result, t->said), why);
 }
 
 /* Where to go next, as the answer says; 0, or the transfer has failed. */
@@ -331,7 +334,8 @@ bool rt_transfer_prepare(rt_transfer *t, const rt_request *request) {
 void rt_transfer_start(rt_transfer *t) {
   t->state = RT_TRANSFER_RUNNING;
   rt_http_expect(t->http, 1);
-  if (t->url.tls) t->http->tls = true;
+  // A proxy may be one over TLS.
+  if (t->url.tls || t->request.proxy || !t->http->direct) t->http->tls = true;
   if (add(t)) return;
   rt_transfer_fail(t, "out_of_memory", "not enough memory");
   end(t, RT_TRANSFER_FAILED);

@@ -47,6 +47,16 @@ static void add_escaped(rt_buf *out, const char *text, size_t size) {
   }
 }
 
+/* Whether what follows the host is a port, or nothing. */
+static bool has_port(const char *text, size_t size) {
+  long port = 0;
+  for (size_t i = 1; i < size && port <= 65535; i++) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    port = port * 10 + (text[i] - '0');
+  }
+  return !size || (*text == ':' && port <= 65535);
+}
+
 static const char *take_user(rt_url *url, const char *text, size_t size) {
   size_t user = span(text, size, ":"), password = user < size ? user + 1 : size;
   url->user = decoded(text, user);
@@ -71,6 +81,10 @@ const char *rt_url_parse(rt_url *url, const char *text, size_t size) {
   for (size_t i = 0; i < authority; i++)
     if (text[i] == '@') host = i + 1;
   if (host == authority || text[host] == ':') return "expected one with a host";
+  size_t name = span(text + host, authority - host, text[host] == '[' ? "]" : ":");
+  if (text[host] == '[' && name < authority - host) name++;
+  if (!has_port(text + host + name, authority - host - name))
+    return "expected a port of 0 to 65535 behind the host";
   if (host) {
     const char *problem = take_user(url, text, host - 1);
     if (problem) return rt_url_free(url), problem;

@@ -186,9 +186,10 @@ void rt_exchange_push_address(lua_State *L, const rt_exchange *x) {
 
 _Noreturn static void refuse(lua_State *L, const char *what, const char *url,
                              const char *problem) {
-  // Not with a password in it, nor with a key.
+  // Not with a password in it, nor with a key: either may have the other's marks in it.
   const char *at = strrchr(url, '@');
-  if (at) url = at + 1;
+  if (at && at > url + strcspn(url, "?#")) url = RT_HIDDEN;
+  else if (at) url = at + 1;
   lua_pushlstring(L, url, strcspn(url, "?&"));
   rt_error_raise(L, "usage", "%s: url: %s, got '%s'", what, problem, lua_tostring(L, -1));
 }

@@ -25,10 +25,27 @@ local function expect(what, name, fine, expected, value)
   end
 end
 
-local function check_text(what, name, value, expected)
-  expect(what, name, type(value) == "string" and not value:find "[\r\n\0]",
-    expected or "a string without line ends", value)
+local function is_text(value) return type(value) == "string" and not value:find "[\r\n\0]" end
+
+local function check_text(what, name, value)
+  expect(what, name, is_text(value), "a string without line ends", value)
   return value
+end
+
+--- The same for what is a secret, which an error does not tell.
+local function expect_secret(what, name, fine, expected, value)
+  if fine then return value end
+  check.usage("%s: %s: expected %s, got %s", what, name, expected,
+    type(value) == "string" and "[hidden]" or type(value))
+end
+
+local function check_secret(what, name, value)
+  return expect_secret(what, name, is_text(value), "a string without line ends", value)
+end
+
+--- Whether it is a whole number of at least 0.
+local function is_count(value)
+  return type(value) == "number" and value >= 0 and math.tointeger(value) ~= nil
 end
 
 local function check_seconds(what, options, name)
@@ -78,9 +95,11 @@ local function header_lines(what, given, lines, seen)
   local each = check.named_values(what .. ": headers", given, is_header, "names of headers")
   for name, value in each do
     if type(value) == "number" then value = tostring(value) end
-    check_text(what, ("headers['%s']"):format(name), value)
-    lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
-    seen[name:lower()] = native.is_secret(name) and "[hidden]" or value
+    local secret = native.is_secret(name)
+    local one = secret and check_secret or check_text
+    one(what, ("headers['%s']"):format(name), value)
+    lines[#lines + 1] = value:find "%S" and name .. ": " .. value or name .. ";"
+    seen[name:lower()] = secret and "[hidden]" or value
   end
 end
 
@@ -97,22 +116,25 @@ local function set_auth(what, auth, given, lines, seen)
   if auth == nil then return end
   if type(auth) == "table" and auth.bearer ~= nil then
     add_header(lines, seen, "Authorization", "Bearer " ..
-      check_text(what, "auth.bearer", auth.bearer))
+      check_secret(what, "auth.bearer", auth.bearer))
   elseif type(auth) == "table" then
-    local user = check_text(what, "auth[1]", auth.user or auth[1])
-    expect(what, "auth[1]", not user:find(":", 1, true), "a name without a colon", user)
-    given.user = user .. ":" .. check_text(what, "auth[2]", auth.password or auth[2])
+    local user = check_secret(what, "auth[1]", auth.user or auth[1])
+    expect_secret(what, "auth[1]", not user:find(":", 1, true), "a name without a colon", user)
+    given.user = user .. ":" .. check_secret(what, "auth[2]", auth.password or auth[2])
   else
-    given.user = check_text(what, "auth", auth, "'name:password', a table of both, " ..
-      "or { bearer = token }")
+    given.user = expect_secret(what, "auth", is_text(auth), "'name:password', a table of both, " ..
+      "or { bearer = token }, without line ends", auth)
   end
 end
 
 --- The body: a text, a function that gives it piece by piece, or { file = path }.
 local function set_body(what, options, given, lines, seen)
   local body, json = options.body, options.json
+  if given.method == "HEAD" and (body ~= nil or json ~= nil) then
+    check.usage("%s: %s: HEAD is sent without one", what, json ~= nil and "json" or "body")
+  end
   if json ~= nil then
-    expect(what, "json", body == nil, "no body beside it", body)
+    if body ~= nil then check.usage("%s: json: expected no body beside it", what) end
     given.body = require "railtracks.json".encode(json)
     add_header(lines, seen, "Content-Type", "application/json")
     if not given.streams then add_header(lines, seen, "Accept", "application/json") end
@@ -141,15 +163,16 @@ local function set_limits(what, options, given, streams)
   if most == nil then most = not streams and MAX_BODY or nil
   elseif most == math.huge then most = nil
   else
-    expect(what, "max_body", math.tointeger(most) and most >= 0, "a number of bytes", most)
+    expect(what, "max_body", is_count(most), "a number of bytes", most)
   end
-  given.max_body = math.tointeger(most) or -1
+  given.max_body = most and math.tointeger(most) or -1
   local follow = options.follow
   if follow == nil or follow == true then follow = REDIRECTS elseif follow == false then follow = 0
   else
-    expect(what, "follow", math.tointeger(follow) and follow >= 0, "a number of redirects", follow)
+    expect(what, "follow", is_count(follow), "a number of redirects", follow)
   end
-  given.follow = follow == 0 and -1 or math.tointeger(follow) -- -1: a redirect is the answer
+  -- -1: a redirect is the answer.
+  given.follow = follow == 0 and -1 or math.min(math.tointeger(follow), 1000000)
   given.timeout = check_seconds(what, options, "timeout")
   given.connect_timeout = check_seconds(what, options, "connect_timeout") or 30
   given.idle_timeout = check_seconds(what, options, "idle_timeout")
@@ -162,8 +185,12 @@ return function(what, options, method, streams)
     check.usage("%s: expected a table of options, got %s", what, type(options))
   end
   check.options(what, options, known)
+  if method then
+    expect(what, "method", options.method == nil or options.method == method,
+      method .. " or nothing", options.method)
+  end
   method = method or options.method or "GET"
-  expect(what, "method", type(method) == "string" and method:find "^%u+$",
+  expect(what, "method", type(method) == "string" and method:find "^%u[%u-]*$" and #method <= 100,
     "a method in capital letters, such as GET", method)
   expect(what, "url", type(options.url) == "string", "a string", options.url)
   local lines, seen, given = {}, {}, { method = method, streams = streams }
@@ -186,8 +213,8 @@ return function(what, options, method, streams)
   given.headers = lines
   given.http2 = check_flag(what, options, "http2")
   given.insecure = check_flag(what, options, "insecure", false)
-  given.ca = options.ca and system.check_text(what, "ca", options.ca)
-  given.proxy = options.proxy and check_text(what, "proxy", options.proxy)
+  given.ca = options.ca ~= nil and system.check_text(what, "ca", options.ca) or nil
+  given.proxy = options.proxy ~= nil and check_secret(what, "proxy", options.proxy) or nil
   given.max_event = MAX_EVENT
   given.raise = check_flag(what, options, "raise_for_status", streams and true or false)
   expect(what, "record", options.record == nil or options.record == "none", "'none'",
