@@ -181,6 +181,25 @@ describe("rt.http", function()
     assert.equal("http: GET " .. base .. "/missing: status 404: no such page", tostring(err))
   end))
 
+  it("does not tell the secrets that an answer repeats", with_server(function(base)
+    function answers.repeats(c, request)
+      local length = tonumber(request.target:match "%d+")
+      reply(c, "403 Forbidden", {}, ("x"):rep(length) .. " " ..
+        (request.headers.authorization or request.target))
+    end
+    local function told(length, options)
+      options.raise_for_status = true
+      return failure("status", http.get, base .. "/repeats/" .. length, options).message
+    end
+    for length = 170, 205 do
+      assert.is_nil(told(length, { auth = { bearer = "s3cret" } }):find "s3")
+    end
+    assert.matches("x Bearer [hidden]", told(1, { auth = { bearer = "s3cret" } }), 1, true)
+    assert.matches("x Basic [hidden]", told(1, { auth = { "me", "s3cret" } }), 1, true)
+    assert.matches("status 403: x /repeats/1?a=b&token=[hidden]", told(1, { query = { a = "b",
+      token = "s3cret" } }), 1, true)
+  end))
+
   it("tells each way to fail apart", with_server(function(base)
     failure("could_not_resolve", http.get, "http://nowhere.invalid/")
     failure("connect", http.get, "http://127.0.0.1:1/")

@@ -172,9 +172,22 @@ static size_t secret_at(const char *line, const char *text, size_t size) {
   return length >= SHORT && length <= size && memcmp(text, value, length) == 0 ? length : 0;
 }
 
-void rt_request_scrub(const rt_transfer *t, const char *text, size_t size, rt_buf *out) {
-  for (size_t i = 0; i < size;) {
-    size_t hidden = 0;
+/* Of "Basic bWU6d2hv" the second word's length, at which the text begins: it names the user and
+ * the password, whoever has put them together. */
+static size_t basic_at(const char *text, size_t at, size_t size) {
+  static const char word[] = "basic ";
+  size_t length = 0;
+  if (at < sizeof word - 1 || !names(text + at - (sizeof word - 1), word)) return 0;
+  while (at + length < size && (unsigned char)text[at + length] > ' ' &&
+         text[at + length] != '"') length++;
+  return length >= SHORT ? length : 0;
+}
+
+void rt_request_scrub(const rt_transfer *t, const char *text, size_t size, size_t most,
+                      rt_buf *out) {
+  for (size_t i = 0; i < size && i < most;) {
+    size_t hidden = basic_at(text, i, size);
+    if (!hidden) hidden = rt_url_secret_at(&t->url, text + i, size - i, SHORT);
     for (const struct curl_slist *h = t->headers; h && !hidden; h = h->next)
       hidden = secret_at(h->data, text + i, size - i);
     if (hidden) rt_buf_text(out, RT_HIDDEN);

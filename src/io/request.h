@@ -22,8 +22,9 @@ bool rt_request_becomes_get(const rt_transfer *t);
  * code of what is wrong. */
 const char *rt_request_redirect(rt_transfer *t, rt_url *next);
 
-/* Appends a part of the answer on one line, without the request's own secrets. */
-void rt_request_scrub(const rt_transfer *t, const char *text, size_t size, rt_buf *out);
+/* Appends the first 'most' bytes of an answer on one line, without the request's own secrets. */
+void rt_request_scrub(const rt_transfer *t, const char *text, size_t size, size_t most,
+                      rt_buf *out);
 
 /* What an error of libcurl is in one word; its message may tell more. */
 const char *rt_request_code(CURLcode result, const char *message);

@@ -121,32 +121,54 @@ void rt_url_free(rt_url *url) {
   *url = (rt_url){0};
 }
 
-/* Goes through the parameters: appends them to 'out' unless that is NULL, and tells whether
- * one was secret. Some stand in a path. */
-static bool walk(const rt_url *url, rt_buf *out) {
-  bool secrets = false;
-  size_t begin = url->path + span(url->text + url->path, url->size - url->path, "?&");
-  if (out) rt_buf_add(out, url->text, begin);
-  for (size_t at = begin; at < url->size;) {
-    const char *text = url->text + at + 1;   // behind the '?' or '&'
-    size_t left = url->size - at - 1, whole = span(text, left, "?&");
-    size_t name = span(text, whole, "=");
-    bool secret = name < whole && rt_secret_parameter(text, name);
-    secrets |= secret;
-    if (out) {
-      rt_buf_add(out, url->text + at, 1 + (secret ? name + 1 : whole));
-      if (secret) rt_buf_text(out, RT_HIDDEN);
-    }
-    at += 1 + whole;
-  }
-  return secrets;
+/* A parameter with the '?' or '&' before it. */
+typedef struct parameter {
+  const char *text;
+  size_t size;
+  size_t value;   // where that begins
+  bool secret;
+} parameter;
+
+static size_t first_parameter(const rt_url *url) {  // some stand in a path
+  return url->path + span(url->text + url->path, url->size - url->path, "?&");
+}
+
+static bool next_parameter(const rt_url *url, size_t *at, parameter *p) {
+  if (*at >= url->size) return false;
+  const char *name = url->text + *at + 1;
+  size_t whole = span(name, url->size - *at - 1, "?&"), length = span(name, whole, "=");
+  bool secret = length < whole && rt_secret_parameter(name, length);
+  *p = (parameter){name - 1, whole + 1, length + 2, secret};
+  *at += whole + 1;
+  return true;
 }
 
 void rt_url_show(const rt_url *url, rt_buf *out) {
-  walk(url, out);
+  parameter p;
+  size_t at = first_parameter(url);
+  rt_buf_add(out, url->text, at);
+  while (next_parameter(url, &at, &p)) {
+    rt_buf_add(out, p.text, p.secret ? p.value : p.size);
+    if (p.secret) rt_buf_text(out, RT_HIDDEN);
+  }
 }
 
-bool rt_url_has_secrets(const rt_url *url) { return walk(url, NULL); }
+bool rt_url_has_secrets(const rt_url *url) {
+  parameter p;
+  for (size_t at = first_parameter(url); next_parameter(url, &at, &p);)
+    if (p.secret) return true;
+  return false;
+}
+
+size_t rt_url_secret_at(const rt_url *url, const char *text, size_t size, size_t least) {
+  parameter p;
+  for (size_t at = first_parameter(url); next_parameter(url, &at, &p);) {
+    size_t length = p.secret ? p.size - p.value : 0;
+    if (length >= least && length && length <= size && memcmp(text, p.text + p.value, length) == 0)
+      return length;
+  }
+  return 0;
+}
 
 bool rt_url_same_origin(const rt_url *a, const rt_url *b) {
   return a->path == b->path && strncasecmp(a->text, b->text, a->path) == 0;

@@ -29,6 +29,10 @@ void rt_url_show(const rt_url *url, rt_buf *out);
 /* Whether it has a parameter whose value is hidden. */
 bool rt_url_has_secrets(const rt_url *url);
 
+/* Whether the text begins with the value of such a parameter, of 'least' bytes or more: then how
+ * long that is. */
+size_t rt_url_secret_at(const rt_url *url, const char *text, size_t size, size_t least);
+
 /* Whether both are of the same scheme, host and port. */
 bool rt_url_same_origin(const rt_url *a, const rt_url *b);
 

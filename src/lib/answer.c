@@ -117,8 +117,7 @@ _Noreturn static void raise_status(lua_State *L, rt_exchange *x) {
   rt_buf_printf(text, "status %ld", t->status);
   if (t->body.size) {
     rt_buf_text(text, ": ");
-    rt_request_scrub(t, t->body.data, t->body.size < MESSAGE_PART ? t->body.size : MESSAGE_PART,
-                     text);
+    rt_request_scrub(t, t->body.data, t->body.size, MESSAGE_PART, text);
     if (t->body.size > MESSAGE_PART) rt_buf_text(text, " ...");
   }
   if (text->failed) luaL_error(L, "not enough memory");
