@@ -228,6 +228,47 @@ describe("rt.http", function()
     assert.equal("timeout", rt.kind(err))
   end))
 
+  it("counts in its timeout that it waits for a connection", with_server(function(base)
+    http.limit(1)
+    local _ <close> = helper.closing(function() http.limit(32) end)
+    local task = rt.spawn(http.get, base .. "/never", { timeout = 30 })
+    rt.sleep(0)
+    local err = failure("timeout", http.get, base .. "/hello", { timeout = 0.05 })
+    assert.matches("not done after 0.05 seconds, with 0 bytes received", err.message, 1, true)
+    assert.equal("running", task:status())
+    task:cancel()
+    rt.settle { task }
+    assert.equal("hello", http.get(base .. "/hello", { timeout = 30 }).body)
+  end))
+
+  it("counts redirects in its timeout", with_server(function(base)
+    function answers.slowly(c)
+      rt.sleep(0.01)
+      reply(c, "302 Found", { Location = "/slowly" })
+    end
+    failure("timeout", http.get, base .. "/slowly", { timeout = 0.05, follow = 100000 })
+  end))
+
+  it("has an idle timeout, for which a byte now and then is enough", with_server(function(base)
+    local err = failure("timeout", http.get, base .. "/never", { idle_timeout = 0.04 })
+    assert.matches("nothing came for 0.04 seconds", err.message, 1, true)
+    failure("timeout", http.get, base .. "/half-head", { idle_timeout = 0.04 })
+    function answers.beats(c)
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
+      for _ = 1, 40 do
+        rt.sleep(0.01)
+        c:write "."
+      end
+    end
+    assert.equal(40, #http.get(base .. "/beats", { idle_timeout = 0.16 }).body)
+    local stream <close> = http.stream(base .. "/endless", { idle_timeout = 0.02 })
+    for _ = 1, 2 do -- who reads slowly is not the server
+      rt.sleep(0.05)
+      assert.is_true(#stream:read() > 0)
+    end
+    http.put(base .. "/echo", { idle_timeout = 0.02, body = function() rt.sleep(0.05) end })
+  end))
+
   it("says what is wrong with what it is given", with_server(function(base)
     local function wrong(...) return refusal(http.get, ...) end
     assert.equal("usage: rt.http.get: url: expected a string, got nil", wrong())

@@ -20,7 +20,7 @@ rt.http = {}
 ---@field auth? string|string[]|{ bearer: string }
 ---@field timeout? number             seconds for all of it
 ---@field connect_timeout? number     seconds; 30
----@field idle_timeout? number        seconds in which nothing comes
+---@field idle_timeout? number        seconds in which nothing comes or goes
 ---@field follow? integer|boolean     redirects; 10
 ---@field max_body? number            bytes; 64 MiB, of a stream any number
 ---@field raise_for_status? boolean   false; of a stream true

@@ -15,6 +15,7 @@
 
 typedef struct rt_transfer rt_transfer;
 typedef struct rt_socket rt_socket;
+typedef struct rt_patience rt_patience;
 
 enum {
   RT_HTTP_SPARE = 64,        /* transfers, and easy handles, kept for the next ones */

@@ -90,11 +90,7 @@ bool rt_request_set(rt_transfer *t, const rt_request *r) {
          SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
          (!proxy || SET(CURLOPT_PROXY, proxy)) &&
          (!r->compressed || SET(CURLOPT_ACCEPT_ENCODING, "gzip")) &&
-         SET(CURLOPT_TIMEOUT_MS, milliseconds(r->timeout)) &&
          SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(r->connect_timeout)) &&
-         (r->idle_timeout <= 0 ||
-          (SET(CURLOPT_LOW_SPEED_LIMIT, 1L) &&
-           SET(CURLOPT_LOW_SPEED_TIME, (long)(r->idle_timeout < 1 ? 1 : r->idle_timeout)))) &&
          rt_request_trust(curl, t->easy, r->ca, r->insecure);
 }
 
@@ -149,11 +145,8 @@ const char *rt_request_redirect(rt_transfer *t, rt_url *next) {
   if (get) set = SET(CURLOPT_CUSTOMREQUEST, NULL) && SET(CURLOPT_HTTPGET, 1L) && set;
   drop_headers(t, elsewhere, get);
   *t->said = '\0';
-  double left = t->request.timeout - t->spent.total;
-  if (t->request.timeout > 0 && left <= 0) return "timeout";
   set = (!t->headers || SET(CURLOPT_HTTPHEADER, t->headers)) &&
-        rt_request_set_url(t, NULL) && set &&
-        (t->request.timeout <= 0 || SET(CURLOPT_TIMEOUT_MS, milliseconds(left)));
+        rt_request_set_url(t, NULL) && set;
   return set ? NULL : "out_of_memory";
 }
 

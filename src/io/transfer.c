@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "patience.h"
 #include "request.h"
 
 /* ---- what libcurl calls while it works ---- */
@@ -190,6 +191,7 @@ static void end(rt_transfer *t, rt_transfer_state state) {
     rt_http_expect(t->http, -1);
   }
   t->state = state;
+  rt_patience_end(t);
   if (t->easy && !t->request.plain) {
     rt_http_give_easy(t->http, t->easy);
     t->easy = NULL;
@@ -204,6 +206,12 @@ void rt_transfer_fail(rt_transfer *t, const char *code, const char *message) {
   if (t->code) return;
   t->code = code;
   snprintf(t->message, sizeof t->message, "%s", message);
+}
+
+void rt_transfer_give_up(rt_transfer *t, const char *code, const char *message) {
+  rt_transfer_fail(t, code, message);
+  end(t, RT_TRANSFER_FAILED);
+  t->changed(t);
 }
 
 static void fail_for(rt_transfer *t, CURLcode result) {
@@ -248,7 +256,7 @@ static int redirect(rt_transfer *t) {
   t->spent = t->timings;
   t->followed++;
   t->received = 0;
-  t->redirecting = false;
+  t->redirecting = t->idle = false;
   t->file_at = 0;
   rt_quiet quiet;
   rt_quiet_begin(&quiet, t->http->tls);
@@ -336,7 +344,7 @@ void rt_transfer_start(rt_transfer *t) {
   rt_http_expect(t->http, 1);
   // A proxy may be one over TLS.
   if (t->url.tls || t->request.proxy || !t->http->direct) t->http->tls = true;
-  if (add(t)) return;
+  if (rt_patience_begin(t) && add(t)) return;
   rt_transfer_fail(t, "out_of_memory", "not enough memory");
   end(t, RT_TRANSFER_FAILED);
 }
@@ -367,9 +375,7 @@ void rt_transfer_give(rt_transfer *t, const char *data, size_t size, bool last) 
   t->piece_last = last;
   t->hungry = false;
   if (t->piece.failed) {
-    rt_transfer_fail(t, "out_of_memory", "not enough memory");
-    end(t, RT_TRANSFER_FAILED);
-    t->changed(t);
+    rt_transfer_give_up(t, "out_of_memory", "not enough memory");
     return;
   }
   if (!t->idle) return;

@@ -83,6 +83,7 @@ struct rt_transfer {
   size_t piece_at;
   int64_t file_at;
   rt_timings spent;              /* on the redirects so far */
+  rt_patience *patience;  /* NULL: no limit in time */
   int followed;
   bool redirecting;              /* the answer that is coming says where to go */
   bool paused;                   /* libcurl waits until the body is taken */
@@ -122,8 +123,11 @@ void rt_transfer_give(rt_transfer *t, const char *data, size_t size, bool last);
 /* Ends it, if it has not ended: it is stopped then. 'changed' is called. */
 void rt_transfer_stop(rt_transfer *t);
 
-/* Ends it as failed. */
+/* Says why it has failed, or will have when libcurl is done with it. */
 void rt_transfer_fail(rt_transfer *t, const char *code, const char *message);
+
+/* Ends it as failed. 'changed' is called. */
+void rt_transfer_give_up(rt_transfer *t, const char *code, const char *message);
 
 void rt_transfer_close(rt_transfer *t);
 
