@@ -144,6 +144,28 @@ describe("rt.http", function()
     assert.matches("the file that is sent has become shorter", err.message, 1, true)
   end))
 
+  it("tells secrets only to whom they were meant for", with_server(function(base)
+    local port = base:match "%d+$"
+    local function told(options, where, path)
+      function answers.away(c) reply(c, "307 Look there", { Location = where .. "/echo" }) end
+      return http.get((path or base) .. "/away", options):json().headers
+    end
+    local headers = { Authorization = "s3cret", Cookie = "a=b", ["X-Api-Key"] = "s3cret",
+      ["X-Seen"] = "yes" }
+    for _, where in ipairs { "", base } do
+      assert.equal("s3cret", told({ headers = headers }, where).authorization)
+      assert.equal("Basic bWU6cHc=", told({ auth = "me:pw" }, where).authorization)
+      assert.equal("Basic bWU6cHc=", told({}, where, (base:gsub("//", "//me:pw@"))).authorization)
+    end
+    local elsewhere = "http://localhost:" .. port
+    local got = told({ headers = headers }, elsewhere)
+    assert.same({ nil, nil, nil, "yes" },
+      { got.authorization, got.cookie, got["x-api-key"], got["x-seen"] })
+    assert.is_nil(told({ auth = "me:pw" }, elsewhere).authorization)
+    assert.is_nil(told({ auth = { bearer = "x" } }, elsewhere).authorization)
+    assert.is_nil(told({}, elsewhere, (base:gsub("//", "//me:pw@"))).authorization)
+  end))
+
   it("keeps connections and uses them again", with_server(function(base)
     for _ = 1, 5 do http.get(base .. "/hello") end
     assert.is_true(http.get(base .. "/hello").timings.connect < 0.0005)
@@ -472,10 +494,19 @@ describe("rt.http.transient", function()
     assert.is_false(problem { code = "status", status = 500, method = "POST", headers = {} })
     assert.equal(120, problem { code = "status", status = 429, method = "POST",
       headers = { ["retry-after"] = "120" } })
-    local soon = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60)
-    local seconds = problem { code = "status", status = 503, method = "GET",
-      headers = { ["retry-after"] = soon } }
-    assert.is_true(seconds > 50 and seconds <= 60)
+    for _, form in ipairs { "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+      "%a %b %e %H:%M:%S %Y" } do
+      local soon = os.date("!" .. form, os.time() + 60)
+      local seconds = problem { code = "status", status = 503, method = "GET",
+        headers = { ["retry-after"] = soon } }
+      assert.is_true(seconds > 50 and seconds <= 60, soon)
+    end
+    for _, past in ipairs { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+      "Sun Nov  6 08:49:37 1994", "0" } do
+      assert.equal(0, problem { code = "status", status = 503, method = "GET",
+        headers = { ["retry-after"] = past } })
+    end
+    assert.is_true(problem { code = "status", status = 503, method = "GET" })
     assert.is_true(problem { code = "status", status = 503, method = "GET",
       headers = { ["retry-after"] = "soon" } })
     assert.is_false(http.transient "text")
