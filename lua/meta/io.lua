@@ -17,7 +17,7 @@ rt.http = {}
 ---@field query? table<string, any>
 ---@field body? string|fun(): string?|{ file: string }
 ---@field json? any
----@field auth? string|string[]|{ bearer: string }
+---@field auth? string|string[]|{ bearer: string }|{ user: string, password: string }
 ---@field timeout? number             seconds for all of it
 ---@field connect_timeout? number     seconds; 30
 ---@field idle_timeout? number        seconds in which nothing comes or goes
@@ -49,6 +49,11 @@ local Response = {}
 --- What the body says as JSON. Raises an error of kind json.
 ---@return any
 function Response:json() end
+
+--- The values of all headers of that name, in their order.
+---@param name string
+---@return string[]
+function Response:values(name) end
 
 ---@async
 ---@param options railtracks.HttpOptions
@@ -95,12 +100,18 @@ function rt.http.head(url, options) end
 ---@class railtracks.HttpStream
 ---@field status integer
 ---@field headers table<string, string>
+---@field url string
+---@field version "1.0"|"1.1"|"2"
 ---@overload fun(): string?
 local HttpStream = {}
 
 ---@async
 ---@return string?
 function HttpStream:read() end
+
+---@param name string
+---@return string[]
+function HttpStream:values(name) end
 
 --- Ends the transfer, at once.
 function HttpStream:close() end
@@ -120,6 +131,8 @@ function rt.http.stream(url, options) end
 ---@class railtracks.HttpEvents
 ---@field status integer
 ---@field headers table<string, string>
+---@field url string
+---@field version "1.0"|"1.1"|"2"
 ---@field retry number?   seconds
 ---@field last_id string?
 ---@overload fun(): railtracks.HttpEvent?
