@@ -226,6 +226,8 @@ describe("rt.http", function()
     failure("could_not_resolve", http.get, "http://nowhere.invalid/")
     failure("connect", http.get, "http://127.0.0.1:1/")
     failure("closed", http.get, base .. "/nothing")
+    function answers.http2(c) c:close() end
+    failure("closed", http.get, base .. "/hello", { http2 = true })
     failure("partial", http.get, base .. "/cut")
     failure("protocol", http.get, base .. "/garbage", { http2 = false })
     failure("timeout", http.get, base .. "/never", { timeout = 0.05 })

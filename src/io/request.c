@@ -213,6 +213,8 @@ const char *rt_request_code(CURLcode result, const char *message) {
     case CURLE_SEND_FAIL_REWIND: return "read";
     case CURLE_PARTIAL_FILE: return "partial";
     case CURLE_GOT_NOTHING:
+    case CURLE_HTTP2:         // a server that wants no more of a connection ends it so
+    case CURLE_HTTP2_STREAM:
     case CURLE_SEND_ERROR: return "closed";
     case CURLE_RECV_ERROR:  // libcurl has no codes for these
       return strstr(message, "chunked-encoding") ? "protocol"
