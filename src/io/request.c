@@ -211,7 +211,8 @@ const char *rt_request_code(CURLcode result, const char *message) {
     case CURLE_READ_ERROR:
     case CURLE_ABORTED_BY_CALLBACK:
     case CURLE_SEND_FAIL_REWIND: return "read";
-    case CURLE_PARTIAL_FILE: return "partial";
+    case CURLE_PARTIAL_FILE:  // also when an HTTP/2 connection ends before the answer came
+      return strstr(message, "end of the underlying stream") ? "closed" : "partial";
     case CURLE_GOT_NOTHING:
     case CURLE_HTTP2:         // a server that wants no more of a connection ends it so
     case CURLE_HTTP2_STREAM:
